@@ -1,0 +1,56 @@
+"""One measurement with wrk: as many requests as go, and what they cost the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.bench import Bench, Metrics
+from benchmarks.load import LoadError, Request, wrk
+from benchmarks.machine import Cores
+from benchmarks.measure import cpu_seconds, pss_bytes
+from benchmarks.peers import Peer
+from benchmarks.server import Server, ServerError
+
+_WARM_UP_SECONDS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is asked, of which application, on how many connections."""
+
+    name: str
+    app: str
+    request: Request
+    connections: int = 16
+    pipelined: int = 1
+    asgi_app: str = ""  # the same application for servers that speak ASGI only
+
+
+def measure(bench: Bench, peer: Peer, load: Load, cores: Cores, *, seconds: float, workers: int = 1) -> Metrics:
+    """Start the peer, warm it up, load it, and return its figures. Raises ServerError and LoadError."""
+    app = load.asgi_app if peer.asgi else load.app
+    if not app:
+        raise ServerError("it speaks ASGI, and this load's application is for WSGI")
+    with bench.start(peer, f"benchmarks.apps:{app}", cores=cores, workers=workers) as server:
+        server.wait_ready()
+        request = load.request.render(server.port) * load.pipelined
+        wrk(server, request, connections=load.connections, seconds=_WARM_UP_SECONDS, cores=cores.load)
+        return _loaded(server, request, load, cores, seconds)
+
+
+def _loaded(server: Server, request: bytes, load: Load, cores: Cores, seconds: float) -> Metrics:
+    before = cpu_seconds(server.pid)
+    result = wrk(server, request, connections=load.connections, seconds=seconds, cores=cores.load)
+    spent = cpu_seconds(server.pid) - before
+    server.check_alive()
+    if not result.requests:
+        raise LoadError("not one request was answered")
+    return {
+        "cpu_us": spent / result.requests * 1e6,
+        "rate": result.requests / result.seconds,
+        "p50_ms": result.p50 * 1e3,
+        "p99_ms": result.p99 * 1e3,
+        "p999_ms": result.p999 * 1e3,
+        "pss_mib": pss_bytes(server.pid) / 2**20,
+        "errors": result.errors,
+    }

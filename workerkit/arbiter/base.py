@@ -1,0 +1,112 @@
+"""The arbiter contract: what starts, keeps and ends the processes of a server.
+
+An arbiter reads no command line, never exits the process, and installs no signal handler unless asked to
+(``signals=True``): it can be embedded. Implementations register in the entry-point group ``workerkit.arbiters``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from workerkit.net.listener import Listener, ListenerOptions
+from workerkit.net.protocol import Protocol
+from workerkit.telemetry.logs import Logs
+from workerkit.workers.base import Lifespan, Worker, WorkerOptions
+
+
+@dataclass(frozen=True, slots=True)
+class ArbiterOptions:
+    """The arbiter."""
+
+    graceful_timeout: float = field(
+        default=30.0,
+        metadata={
+            "unit": "seconds",
+            "help": "How long a worker that was told to leave may finish what it has; then it is killed.",
+        },
+    )
+    boot_timeout: float = field(
+        default=120.0,
+        metadata={"unit": "seconds", "help": "Within which a worker must be ready; then it is killed. 0: no limit."},
+    )
+    reload_batch: int = field(
+        default=1,
+        metadata={"metavar": "N", "help": "How many workers a reload boots at a time, after the first one is ready."},
+    )
+    pidfile: str | None = field(
+        default=None,
+        metadata={"flags": ("-p", "--pid"), "metavar": "FILE", "help": "Where the arbiter writes its process id."},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Workers of one class that serve one thing."""
+
+    name: str
+    worker_class: type[Worker]
+    worker_options: WorkerOptions
+    class_options: object
+    workers: int
+    listen: ListenerOptions | None
+    """Where it listens; None: its workers need no socket."""
+    serve: Callable[[], Protocol] | None
+    lifespan: Lifespan | None = None
+    preload: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """One worker, for people and monitors."""
+
+    pool: str
+    number: int
+    slot: int
+    pid: int | None
+    generation: int
+    state: str
+    requests: int
+    connections: int
+
+
+class Arbiter(ABC):
+    """The base of all arbiters."""
+
+    def __init__(
+        self, pools: Sequence[Pool], options: ArbiterOptions, logs: Logs, *, signals: bool = False
+    ) -> None:
+        self.pools = {pool.name: pool for pool in pools}
+        self.options = options
+        self.logs = logs
+        self.log = logs.error
+        self.signals = signals
+        self.listeners: dict[str, tuple[Listener, ...]] = {}
+
+    @abstractmethod
+    def start(self) -> None:
+        """Open the listeners and whatever else can fail for a person's mistake. Returns at once.
+
+        Raises:
+            WorkerkitError: It cannot; nothing is left behind.
+        """
+
+    @abstractmethod
+    def run(self) -> int:
+        """Start if need be, serve until stopped, and return the exit code.
+
+        Call it in the main thread with ``signals=True``. Without, any one thread will do; it is the one that forks.
+        """
+
+    @abstractmethod
+    def stop(self, *, graceful: bool = True) -> None:
+        """Make ``run`` return; finish what is under way first, unless told otherwise. From any thread."""
+
+    @abstractmethod
+    def reload(self) -> None:
+        """Replace every worker by a new one, without losing a request. From any thread."""
+
+    @abstractmethod
+    def status(self) -> list[WorkerStatus]:
+        """Return the workers. In the thread of ``run``, or before and after it."""

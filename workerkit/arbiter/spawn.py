@@ -1,0 +1,122 @@
+"""Making processes: the thin end of ``policy``. Everything here runs on both sides of a fork, and says which.
+
+A child drops what it has no business keeping: the other workers' channels and pidfds, the arbiter's selector, its
+signal queue and wake-up sockets. What it keeps: the listeners, its scoreboard row, its own channel, the logs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from workerkit.arbiter.base import Pool
+from workerkit.arbiter.mold import be_mold
+from workerkit.net.listener import Listener
+from workerkit.process.fork import fork
+from workerkit.process.messages import Channel, ForkWorker
+from workerkit.process.scoreboard import Scoreboard
+from workerkit.telemetry.logs import Logs
+from workerkit.workers.base import WorkerContext, live
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What every process of one pool is born with."""
+
+    pool: Pool
+    listeners: tuple[Listener, ...]
+    scoreboard: Scoreboard
+    logs: Logs
+    parent: int
+    """The arbiter's pid."""
+    forget: Callable[[], None]
+    """Closes, in the child, what is the arbiter's."""
+
+    def context(self, channel: Channel, slot: int, number: int, generation: int) -> WorkerContext:
+        """Return what a worker is given; in the arbiter or in the mold."""
+        pool = self.pool
+        return WorkerContext(
+            pool=pool.name,
+            slot=slot,
+            number=number,
+            generation=generation,
+            workers=pool.workers,
+            options=pool.worker_options,
+            class_options=pool.class_options,
+            listeners=self.listeners,
+            serve=pool.serve,
+            lifespan=pool.lifespan,
+            channel=channel,
+            row=self.scoreboard.row(slot),
+            logs=self.logs,
+        )
+
+
+def spawn_worker(birth: Birth, slot: int, number: int, generation: int) -> tuple[int, Channel]:
+    """Fork a worker; return its pid and our end of its channel. In the arbiter.
+
+    Raises:
+        OSError: fork failed (EAGAIN, ENOMEM).
+    """
+
+    def child(theirs: Channel) -> int:
+        return live(birth.pool.worker_class, birth.context(theirs, slot, number, generation), birth.parent)
+
+    return _fork_with_channel(birth, child)
+
+
+def spawn_mold(birth: Birth, generation: int) -> tuple[int, Channel]:
+    """Fork a mold; return its pid and our end of its channel. In the arbiter.
+
+    Raises:
+        OSError: fork failed (EAGAIN, ENOMEM).
+    """
+
+    def child(theirs: Channel) -> int:
+        return be_mold(
+            birth.pool,
+            theirs,
+            birth.parent,
+            lambda channel, worker_slot, number: birth.context(channel, worker_slot, number, generation),
+        )
+
+    return _fork_with_channel(birth, child)
+
+
+def ask_mold(mold: Channel, slot: int, number: int) -> Channel | None:
+    """Tell a mold to fork a worker; return our end of its channel, None when the mold does not listen."""
+    ours, theirs = Channel.pair()
+    sent = mold.send(ForkWorker(slot, number), (theirs.fileno(),))
+    theirs.close()
+    if not sent:
+        ours.close()
+        return None
+    return ours
+
+
+def _fork_with_channel(birth: Birth, child: Callable[[Channel], int]) -> tuple[int, Channel]:
+    ours, theirs = Channel.pair()
+
+    def begin() -> int:
+        ours.close()
+        birth.forget()
+        return child(theirs)
+
+    try:
+        pid = fork(begin)
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return pid, ours
+
+
+def exit_reason(status: int) -> str:
+    """Describe a wait status for the log."""
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        hint = "; was it out of memory?" if code == -9 else ""
+        return f"was ended by signal {-code}{hint}"
+    return f"exited with code {code}"

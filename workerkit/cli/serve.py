@@ -1,0 +1,148 @@
+"""``workerkit app:app``: the words become settings, the settings become an arbiter, and it runs.
+
+Two rounds are needed, since the worker class decides which settings there are. The first reads no more than
+the worker class, from every source, and refuses nothing that it does not know; the second knows all
+settings.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from workerkit import plugins
+from workerkit.cli.options import CommandOptions
+from workerkit.config.commandline import parse
+from workerkit.config.files import FileOptions, find_file, read_file
+from workerkit.config.schema import Schema
+from workerkit.config.settings import Settings
+from workerkit.errors import WorkerkitError
+
+_COMMAND = Schema.of(FileOptions, CommandOptions)
+_USAGE = """\
+Example: workerkit app:app --workers 4 --bind 0.0.0.0:8000
+
+Usage: workerkit [OPTIONS] [MODULE:APP]
+       workerkit workers | arbiters | protocols"""
+
+
+class Arbiter(Protocol):
+    """What the command needs of an arbiter."""
+
+    def run(self) -> int:
+        """Serve until told to stop; return the exit code."""
+
+
+class Assembly(Protocol):
+    """What the command needs of ``workerkit.assembly``."""
+
+    @property
+    def CORE_OPTIONS(self) -> tuple[type, ...]:  # noqa: N802  a constant of the module
+        """The options dataclasses that are always there."""
+
+    def worker_class(self, name: str, /) -> type:
+        """Return the worker class; its ``Options``, if it has some, are settings too."""
+
+    def assemble(self, settings: Settings, /) -> Arbiter:
+        """Return an arbiter that is ready to run."""
+
+    def check(self, settings: Settings, /) -> str:
+        """Load everything and return one line that says so."""
+
+
+def run(
+    words: Sequence[str], assembly: Assembly | None = None, environ: Mapping[str, str] = os.environ
+) -> int:
+    """Do what the command line asks for and return the exit code.
+
+    Args:
+        words: the words after the program's name.
+        assembly: what makes an arbiter of settings; by default ``workerkit.assembly``.
+        environ: the variables.
+
+    Raises:
+        WorkerkitError: it cannot be done.
+    """
+    command = parse(words, _COMMAND, strict=False)
+    if command.get("version"):
+        print(_version())
+        return 0
+    _import_from_here()
+    if assembly is None:
+        assembly = _real_assembly()
+    if command.get("help"):
+        print(_help_page(words, assembly, environ))
+        return 0
+    settings = _settings(words, assembly, environ)
+    if command.get("print_config"):
+        print("\n".join(settings.lines()))
+        return 0
+    for warning in settings.warnings:
+        print(f"workerkit: warning: {warning}", file=sys.stderr)
+    if command.get("check_config"):
+        print(assembly.check(settings))
+        return 0
+    return assembly.assemble(settings).run()
+
+
+def _real_assembly() -> Assembly:
+    from workerkit import assembly  # noqa: PLC0415  imports all the layers: --version does not need them
+
+    return assembly
+
+
+def _settings(words: Sequence[str], assembly: Assembly, environ: Mapping[str, str]) -> Settings:
+    core = Schema.of(*assembly.CORE_OPTIONS)
+    rough = parse(words, _with_command(core), strict=False)
+    location = Settings.peek("config", _COMMAND, rough, environ)
+    file = read_file(str(location)) if location else find_file()
+    worker_name = str(Settings.peek("worker_class", core, rough, environ, file))
+    schema = _full_schema(core, assembly, worker_name)
+    flags = parse(words, _with_command(schema))
+    return Settings.gather(schema, flags, environ, file, other_sections=_plugin_names)
+
+
+def _with_command(schema: Schema) -> Schema:
+    return schema.extend(FileOptions, CommandOptions)
+
+
+def _full_schema(core: Schema, assembly: Assembly, worker_name: str) -> Schema:
+    options: Any = getattr(assembly.worker_class(worker_name), "Options", None)
+    return core if options is None else core.extend(options, section=_section(worker_name))
+
+
+def _section(worker_name: str) -> str:
+    """Return the name of the table for a plugin's settings: ``trio`` for ``workerkit-trio#trio``."""
+    return worker_name.rpartition("#")[2].rpartition(":")[2].rpartition(".")[2]
+
+
+def _plugin_names() -> list[str]:
+    return [plugin.name for plugin in plugins.available(plugins.WORKERS)]
+
+
+def _help_page(words: Sequence[str], assembly: Assembly, environ: Mapping[str, str]) -> str:
+    import shutil  # noqa: PLC0415  --help only
+
+    from workerkit.config.help import page  # noqa: PLC0415  --help only
+
+    core = Schema.of(*assembly.CORE_OPTIONS)
+    try:
+        schema = _settings([word for word in words if word not in {"-h", "--help"}], assembly, environ).schema
+    except WorkerkitError:  # somebody who got a flag or a file wrong needs the page all the more
+        schema = core
+    return page(_USAGE, _with_command(schema), shutil.get_terminal_size().columns)
+
+
+def _version() -> str:
+    import importlib.metadata  # noqa: PLC0415  slow to import, and serving does not need it
+
+    return f"workerkit {importlib.metadata.version('workerkit')} (Python {sys.version.partition(' ')[0]})"
+
+
+def _import_from_here() -> None:
+    """Let applications and configuration files import from here, as ``python -m`` would."""
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)

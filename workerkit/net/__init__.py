@@ -1,0 +1,1 @@
+"""Addresses, listeners, streams, and the contract between worker classes and protocols."""

@@ -1,0 +1,223 @@
+"""Listening sockets: made and owned by the arbiter, inherited by the workers.
+
+A worker accepts from them and never closes them for others: the arbiter's copy keeps the queue of waiting
+connections alive over every reload and crash.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from dataclasses import dataclass, field
+
+from workerkit.errors import BindError, ConfigError
+from workerkit.net.address import Address, InheritedAddress, TCPAddress, UnixAddress, address_of, parse_address
+
+
+def _bind_from_port(port: str) -> tuple[str, ...]:
+    return (f"0.0.0.0:{port}",)
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerOptions:
+    """Listening."""
+
+    bind: tuple[str, ...] = field(
+        default=("127.0.0.1:8000",),
+        metadata={
+            "flags": ("-b",),
+            "metavar": "ADDRESS",
+            "variables": ("PORT",),
+            "variable_parse": {"PORT": _bind_from_port},
+            "help": "Where to listen: host:port, [::1]:port, unix:path or fd://N. May be given several times. "
+            "Port 0 takes a free port and logs it.",
+        },
+    )
+    backlog: int = field(
+        default=2048,
+        metadata={"metavar": "N", "help": "Connections that may wait to be accepted, per address."},
+    )
+    socket_umask: int = field(
+        default=0o111,
+        metadata={
+            "metavar": "MODE",
+            "parse": lambda text: int(text, 8),
+            "help": "Permissions (octal) that a Unix socket does without.",
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A listening socket and the address that it really has."""
+
+    socket: socket.socket
+    address: TCPAddress | UnixAddress
+
+    def fileno(self) -> int:
+        """Return the descriptor, to poll."""
+        return self.socket.fileno()
+
+    @property
+    def url(self) -> str:
+        """What a person would type to reach it."""
+        return f"http://{self.address}" if isinstance(self.address, TCPAddress) else str(self.address)
+
+    def close(self) -> None:
+        """Close the arbiter's copy; remove a Unix socket's file if it is still ours."""
+        path = None
+        if isinstance(self.address, UnixAddress) and not self.address.is_abstract:
+            path = self.address.path
+        self.socket.close()
+        if path is not None and os.path.exists(path):
+            os.unlink(path)
+
+
+def open_listeners(options: ListenerOptions) -> tuple[Listener, ...]:
+    """Bind and listen on every address; in the arbiter's process, before the first fork.
+
+    Raises:
+        ConfigError: An address cannot be understood.
+        BindError: One cannot be had; those opened before are closed again.
+    """
+    opened: list[Listener] = []
+    try:
+        for address in map(parse_address, options.bind):
+            opened.append(_open(address, options))  # noqa: PERF401  what is open must be known when the next one fails
+    except BaseException:
+        for listener in opened:
+            listener.close()
+        raise
+    return tuple(opened)
+
+
+def _open(address: Address, options: ListenerOptions) -> Listener:
+    if isinstance(address, InheritedAddress):
+        listening = _inherit(address)
+    elif isinstance(address, UnixAddress):
+        listening = _bind_unix(address, options.socket_umask)
+    else:
+        listening = _bind_tcp(address)
+    listening.setblocking(False)
+    if listening.family != socket.AF_UNIX:
+        # Accepted sockets inherit it (Linux, tcp(7)), which saves a system call for each connection.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if not isinstance(address, InheritedAddress):
+        listening.listen(options.backlog)
+    listening.set_inheritable(False)
+    return Listener(listening, address_of(listening))
+
+
+def _inherit(address: InheritedAddress) -> socket.socket:
+    try:
+        inherited = socket.socket(fileno=os.dup(address.fd))
+        if not inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise BindError(f"{address} is a socket, but it does not listen; start it with listen() called")
+    except OSError as error:
+        raise BindError(f"{address} is no listening socket ({os.strerror(error.errno or 0)}); "
+                        "it must be inherited from whoever starts workerkit") from error  # fmt: skip
+    return inherited
+
+
+def _bind_tcp(address: TCPAddress) -> socket.socket:
+    try:
+        family, kind, protocol, _, name = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise BindError(f"cannot listen on {address}: the host is not known ({error.strerror})") from error
+    tcp = socket.socket(family, kind, protocol)
+    try:
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            tcp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address.host != "::"))
+        tcp.bind(name)
+    except OSError as error:
+        tcp.close()
+        raise _bind_error(address, error) from error
+    return tcp
+
+
+def _bind_unix(address: UnixAddress, mask: int) -> socket.socket:
+    _remove_stale(address)
+    unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(mask)
+    try:
+        unix.bind(address.name)
+    except OSError as error:
+        unix.close()
+        raise _bind_error(address, error) from error
+    finally:
+        os.umask(before)
+    return unix
+
+
+def _remove_stale(address: UnixAddress) -> None:
+    """Remove the socket that a server left behind when it was killed; refuse to touch anything else."""
+    if address.is_abstract:
+        return
+    try:
+        mode = os.stat(address.path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ConfigError(f"cannot listen on {address}: {address.path} exists and is not a socket; remove it first")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(address.path)
+        except ConnectionRefusedError:
+            os.unlink(address.path)
+            return
+    raise BindError(f"{address} is in use: a server answers there; stop it or choose another path")
+
+
+_ADVICE = {
+    errno.EACCES: "not permitted; ports below 1024 need root or CAP_NET_BIND_SERVICE, choose a higher one",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+    errno.ENOENT: "its folder does not exist",
+}
+
+
+def _bind_error(address: TCPAddress | UnixAddress, error: OSError) -> BindError:
+    if error.errno == errno.EADDRINUSE:
+        holder = _holder(address.port) if isinstance(address, TCPAddress) else None
+        return BindError(f"{address} is in use{f' by {holder}' if holder else ''}; "
+                         "stop that process or choose another address with --bind")  # fmt: skip
+    advice = _ADVICE.get(error.errno or 0, os.strerror(error.errno or 0))
+    return BindError(f"cannot listen on {address}: {advice}")
+
+
+def _holder(port: int) -> str | None:
+    """Name the process that listens on a TCP port, where /proc tells (Linux, and we may look)."""
+    inodes = set(_listening_inodes(port))
+    for pid in _pids() if inodes else ():
+        try:
+            held = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+        except OSError:
+            continue
+        if inodes & held:
+            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
+                return f"pid {pid} ({comm.read().strip()})"
+    return None
+
+
+def _pids() -> list[str]:
+    return sorted((name for name in os.listdir("/proc") if name.isdigit()), key=int)
+
+
+def _listening_inodes(port: int) -> list[str]:
+    """Read the sockets that listen on a port from the kernel's tables (proc_net_tcp: local address, state, inode)."""
+    found: list[str] = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table, encoding="ascii") as lines:
+                rows = [line.split() for line in lines]
+        except OSError:
+            continue
+        found += [
+            f"socket:[{row[9]}]" for row in rows[1:] if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port
+        ]
+    return found

@@ -1,0 +1,83 @@
+"""What a worker class and a protocol know of each other: this page, and nothing else.
+
+The worker owns *when*: it accepts, polls, keeps deadlines, and runs jobs wherever its class may block. The protocol
+owns *what*: it turns bytes into jobs and jobs' results into bytes. So any protocol runs on any worker class whose
+``jobs`` name the protocol's ``job``.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from workerkit.net.stream import Stream
+
+Job = Callable[[], object]
+
+
+class Next(enum.IntEnum):
+    """What a connection asks its worker for."""
+
+    IDLE = 0
+    """Between messages, with no byte of the next one: may be closed or handed over at will."""
+    READ = 1
+    """Inside a message: call again when there is something to read."""
+    WRITE = 2
+    """Call again when something can be written."""
+    AGAIN = 3
+    """More is buffered already: call again, other connections first."""
+    RUN = 4
+    """A job is ready: ``take()`` it, run it where this class may block, and call again."""
+    CLOSE = 5
+    """Over: close the stream."""
+
+
+class Connection(ABC):
+    """One conversation. Made, driven and closed in the worker, by one thread or greenlet at a time."""
+
+    __slots__ = ("deadline", "interest", "stream")
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.deadline: float | None = None
+        """When what was last asked for must have happened (monotonic seconds), or None. Read by the worker."""
+        self.interest = 0
+        """What the worker polls for; the protocol leaves it alone."""
+
+    @abstractmethod
+    def advance(self, now: float) -> Next:
+        """Go on as far as possible. Called when what was last asked for has happened.
+
+        Never blocks, never runs user code, and raises nothing: a broken peer is ``Next.CLOSE``.
+        """
+
+    @abstractmethod
+    def take(self) -> Job:
+        """Return the job that ``Next.RUN`` announced. Called once for each RUN."""
+
+    def expire(self, now: float) -> Next:  # noqa: ARG002  for those who need the time
+        """Go on after ``deadline`` has passed; a protocol with an answer for that (HTTP's 408) sends it here."""
+        return Next.CLOSE
+
+    def drain(self, now: float) -> Next:  # noqa: ARG002  for those who need the time
+        """Finish this exchange and start no other: the worker is leaving, or busy. May be called again."""
+        return Next.CLOSE
+
+    def export(self) -> bytes | None:
+        """Return what a successor needs to go on with this connection while IDLE; None: not transferable."""
+        return None
+
+    def close(self) -> None:  # noqa: B027  most have nothing to let go of
+        """Let go of everything but the stream, which the worker closes. Called once, whatever the end was."""
+
+
+class Protocol(ABC):
+    """One per worker, made in the child by the factory that assembly passed on."""
+
+    job = "call"
+    """What its jobs are: ``call`` (ends by itself), ``dialogue`` (lives as long as its connection), ``coroutine``."""
+
+    @abstractmethod
+    def connect(self, stream: Stream) -> Connection:
+        """Return the conversation for a stream that was just accepted."""

@@ -1,0 +1,1 @@
+"""What parent and child share: states, messages, the scoreboard, signals, clocks and forks."""

@@ -1,0 +1,152 @@
+"""What the arbiter and a worker say to each other, and the channel that carries it.
+
+One socketpair per process. State changes and orders travel as messages, both ways; numbers do not (they stand in
+the scoreboard). A message is one line of JSON, ``["Ready", {}]``, so a stream socket keeps the borders and a person
+with strace can read along. The end of the stream is a message too: the other side is gone.
+
+Sending never blocks and never raises: a process that has stopped reading is the business of the deadlines, not of
+whoever had something to say to it.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import asdict, dataclass
+
+_LIMIT = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The base of all messages; each names who sends it to whom."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted(Message):
+    """Worker to arbiter, when a mold forked it: this is my pid, and you are my parent now."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready(Message):
+    """Worker or mold to arbiter: booted, serving from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootFailed(Message):
+    """Worker or mold to arbiter, before it exits: what went wrong, for a person."""
+
+    reason: str
+    frames: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retiring(Message):
+    """Worker to arbiter: replace me, then tell me to drain. Until then it goes on serving."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled(Message):
+    """Worker to arbiter: somebody sent this signal to me instead of to you."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drain(Message):
+    """Arbiter to worker: finish what you have, then leave. ``last``: nobody serves the backlog after you."""
+
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Quit(Message):
+    """Arbiter to worker or mold: leave at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReopenLogs(Message):
+    """Arbiter to worker: the log files were moved, open them again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForkWorker(Message):
+    """Arbiter to mold, with the worker's end of a channel attached: make a worker."""
+
+    slot: int
+    number: int
+
+
+_KINDS: dict[str, type[Message]] = {
+    kind.__name__: kind
+    for kind in (Adopted, Ready, BootFailed, Retiring, Signalled, Drain, Quit, ReopenLogs, ForkWorker)
+}
+
+
+class Channel:
+    """One end of the socketpair between the arbiter and one of its processes."""
+
+    __slots__ = ("_buffer", "_closed_by_peer", "_fds", "_socket")
+
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(False)
+        self._socket = end
+        self._buffer = b""
+        self._fds: list[int] = []
+        self._closed_by_peer = False
+
+    @classmethod
+    def pair(cls) -> tuple[Channel, Channel]:
+        """Return both ends; neither survives an exec."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        return cls(ours), cls(theirs)
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll for messages."""
+        return self._socket.fileno()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the other side is gone and everything that it said has been received."""
+        return self._closed_by_peer
+
+    def send(self, message: Message, fds: tuple[int, ...] = ()) -> bool:
+        """Send without blocking; return whether the message went out whole."""
+        line = json.dumps([type(message).__name__, asdict(message)]).encode() + b"\n"
+        try:
+            sent = socket.send_fds(self._socket, [line], list(fds)) if fds else self._socket.send(line)
+        except OSError:
+            return False
+        return sent == len(line)
+
+    def receive(self) -> list[Message]:
+        """Return what has arrived, oldest first, without blocking."""
+        while not self._closed_by_peer:
+            try:
+                data, fds, _, _ = socket.recv_fds(self._socket, _LIMIT, 8)
+            except BlockingIOError:
+                break
+            except OSError:
+                data, fds = b"", []
+            self._fds += fds
+            self._buffer += data
+            self._closed_by_peer = not data
+        *lines, self._buffer = self._buffer.split(b"\n")
+        return [_KINDS[name](**facts) for name, facts in map(json.loads, lines)]
+
+    def take_fd(self) -> int:
+        """Return the oldest descriptor that came with a message; the caller owns it."""
+        return self._fds.pop(0)
+
+    def close(self) -> None:
+        """Close this end."""
+        self._socket.close()
+
+    def detach(self) -> int:
+        """Give the descriptor away."""
+        return self._socket.detach()

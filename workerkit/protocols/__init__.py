@@ -1,0 +1,1 @@
+"""What is said on a connection: implementations of ``workerkit.net.protocol``."""

@@ -1,0 +1,144 @@
+"""The error log and the access log of one process.
+
+The error log is the standard library's ``logging`` (loggers ``workerkit.error`` and, below it, whatever a plugin
+names), so a deployment can route it as it likes. The access log is one line per request on the request path, so it
+is written by hand: lines are gathered and leave in one write when the worker is about to wait.
+
+A log that cannot be written never stops a server: the line is dropped, counted, and the count is reported with the
+first line that gets through.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from workerkit.errors import ConfigError
+from workerkit.telemetry.access import DEFAULT_FORMAT, AccessLog, compile_format
+from workerkit.telemetry.files import open_log
+
+_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+def _check_level(value: str) -> None:
+    if value.lower() not in _LEVELS:
+        raise ValueError(f"must be one of {', '.join(_LEVELS)}")
+
+
+def _check_format(value: str) -> None:
+    compile_format(value)
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """Logs."""
+
+    accesslog: str | None = field(
+        default=None,
+        metadata={
+            "flags": ("--access-logfile",),
+            "metavar": "FILE",
+            "help": "Where a line for each request goes; '-' is standard output. None: no access log.",
+        },
+    )
+    access_log_format: str = field(
+        default=DEFAULT_FORMAT,
+        metadata={
+            "flags": ("--access-logformat",),
+            "metavar": "FORMAT",
+            "check": _check_format,
+            "help": "The access log's line, in gunicorn's atoms: %(h)s, %(r)s, %(s)s, %(M)s, %({x-id}i)s ...",
+        },
+    )
+    errorlog: str = field(
+        default="-",
+        metadata={
+            "flags": ("--error-logfile", "--log-file"),
+            "metavar": "FILE",
+            "help": "Where the server's own log goes; '-' is standard error.",
+        },
+    )
+    loglevel: str = field(
+        default="info",
+        metadata={
+            "flags": ("--log-level",),
+            "metavar": "LEVEL",
+            "check": _check_level,
+            "help": f"The least severe kind of line that is logged: {', '.join(_LEVELS)}.",
+        },
+    )
+
+
+class ReopenableHandler(logging.StreamHandler[TextIO]):
+    """Writes to a file that may be moved away, or to standard error."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lost = 0
+        super().__init__(_open_text(path))
+
+    def reopen(self) -> None:
+        """Open the file anew, after log rotation; keep the old one where that fails."""
+        if self._path == "-":
+            return
+        fresh = _open_text(self._path)
+        self.acquire()
+        before, self.stream = self.stream, fresh
+        self.release()
+        before.close()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line; count it where that fails."""
+        try:
+            line = self.format(record)
+            if self._lost:
+                line = f"{line}\n({self._lost} earlier lines could not be written)"
+            self.stream.write(line + self.terminator)
+            self.stream.flush()
+            self._lost = 0
+        except OSError:
+            # A full disk: serving goes on. Nothing else could be told to anybody.
+            self._lost += 1
+
+
+class Logs:
+    """Both logs, as one process holds them. Made in the arbiter; a fork inherits the open files."""
+
+    def __init__(self, options: LogOptions) -> None:
+        self.error = logging.getLogger("workerkit.error")
+        self.error.setLevel(options.loglevel.upper())
+        self.error.propagate = False
+        for old in self.error.handlers[:]:
+            self.error.removeHandler(old)
+            old.close()
+        self._handler = ReopenableHandler(options.errorlog)
+        self._handler.setFormatter(
+            logging.Formatter("%(asctime)s [%(process)d] [%(levelname)s] %(message)s", "[%Y-%m-%d %H:%M:%S %z]")
+        )
+        self.error.addHandler(self._handler)
+        self.access: AccessLog | None = None
+        if options.accesslog is not None:
+            self.access = AccessLog(options.accesslog, options.access_log_format)
+
+    def reopen(self) -> None:
+        """Open the files anew (USR1); a file that cannot be opened is reported, and the old one goes on."""
+        try:
+            self._handler.reopen()
+            if self.access is not None:
+                self.access.reopen()
+        except ConfigError as error:
+            self.error.error("%s; going on with the old file", error)
+
+    def flush(self) -> None:
+        """Write out what was gathered. Called when a worker is about to wait, and before it leaves."""
+        if self.access is not None:
+            self.access.flush()
+
+
+def _open_text(path: str) -> TextIO:
+    if path == "-":
+        return sys.stderr
+    return os.fdopen(open_log(path), "w", encoding="utf-8", errors="backslashreplace")

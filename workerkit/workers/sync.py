@@ -1,0 +1,201 @@
+"""The sync worker: one request at a time in the application, any number of connections around it.
+
+An event loop reads requests and flushes responses without blocking; only the application blocks. So a client that
+drips bytes costs a table entry, and nothing waits for it.
+
+What a single thread cannot do is go on while the application runs, so the connections that it holds are hostages of
+the request that it runs. Three rules keep that fair to clients while there are siblings:
+
+* At most one new connection per turn, and none while a complete request waits: it stays in the backlog, from where
+  any free sibling takes it. Only a connection that nobody took for ``_PATIENCE`` is accepted all the same.
+* After a request that ran for longer than ``_LONG``, keep-alive is declined for a while: a client that comes
+  back through the backlog is served by whoever is free.
+* A leaving worker answers what has begun and starts nothing else.
+"""
+
+from __future__ import annotations
+
+from workerkit.net.listener import Listener
+from workerkit.net.poller import EXCLUSIVE, READ, WRITE, Poller, make_poller, wait_for
+from workerkit.net.protocol import Connection, Next
+from workerkit.net.stream import Stream, raise_deadline
+from workerkit.process.scoreboard import Column
+from workerkit.workers.base import Order, WorkerContext
+from workerkit.workers.server import ServerWorker
+
+_PATIENCE = 0.05
+_LONG = 0.1
+_DECLINE_FOR = 10.0
+
+
+class SyncWorker(ServerWorker):
+    """One request at a time; the default."""
+
+    jobs = frozenset({"call"})
+
+    def __init__(self, context: WorkerContext) -> None:
+        super().__init__(context)
+        self._poller: Poller = make_poller()
+        self._again: dict[Connection, None] = {}
+        self._listeners = {listener.fileno(): listener for listener in context.listeners}
+        self._listening = False
+        self._waiting_since: float | None = None
+        self._has_siblings = context.workers > 1
+        self._decline_until = 0.0
+        self._draining = False
+        self._ran = False
+        self._next_scan = 0.0
+
+    def run(self) -> None:
+        """Serve until told to leave."""
+        self._poller.register(self.orders, READ)
+        while not (self._draining and not self.connections):
+            self._adjust_listening()
+            if not self._turn():
+                break
+        for connection in list(self.connections.values()):
+            self.discard(connection)
+        self._poller.close()
+
+    def wait(self, stream: Stream, want: int, deadline: float | None) -> None:
+        """Block the worker: a job on this class holds its only thread anyway."""
+        self.beat()
+        timeout = None if deadline is None else deadline - self.clock()
+        if not wait_for(stream.fileno(), want, timeout):
+            raise_deadline(want)
+        self.beat()
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    def _turn(self) -> bool:
+        """Wait for something to happen and do it; False when it is time to leave."""
+        if not self._again:
+            self.context.logs.flush()
+        events = self._poller.poll(0 if self._again else self.beat_interval)
+        now = self.clock()
+        self.row.cells[Column.BEAT] = int(now * 1e9)
+        self._ran = False
+        acceptable: Listener | None = None
+        connections = self.connections
+        buffered = list(self._again)
+        for fd, _ in events:
+            connection = connections.get(fd)
+            if connection is not None:
+                if connection not in self._again:
+                    self._advance(connection, now)
+            elif fd == self.orders:
+                if not self._obey(self.receive_order()):
+                    return False
+            else:
+                acceptable = self._listeners.get(fd, acceptable)
+        if buffered:
+            for connection in buffered:
+                self._again.pop(connection, None)
+                self._advance(connection, now)
+        if acceptable is None:
+            self._waiting_since = None
+        elif self._listening:
+            self._accept_in_turn(acceptable, now)
+        if now >= self._next_scan:
+            self._scan(now)
+        return True
+
+    def _advance(self, connection: Connection, now: float) -> None:
+        step = connection.advance(now)
+        if step is Next.RUN:
+            step = self._run_job(connection)
+        self._arrange(connection, step)
+
+    def _run_job(self, connection: Connection) -> Next:
+        self._ran = True
+        started = self.clock()
+        if started < self._decline_until and self._has_siblings:
+            connection.drain(started)
+        cells = self.row.cells
+        cells[Column.BUSY] = 1
+        failed = connection.take()()
+        cells[Column.BUSY] = 0
+        ended = self.clock()
+        cells[Column.BEAT] = int(ended * 1e9)
+        if ended - started > _LONG:
+            self._decline_until = ended + _DECLINE_FOR
+        self.count(failed=failed is True)
+        return connection.advance(ended)
+
+    def _arrange(self, connection: Connection, step: Next) -> None:
+        """Poll for what the connection asked for; touch the kernel only when that changes."""
+        if step is Next.READ or step is Next.IDLE:
+            if connection.interest != READ:
+                self._watch(connection, READ)
+        elif step is Next.WRITE:
+            if connection.interest != WRITE:
+                self._watch(connection, WRITE)
+        elif step is Next.CLOSE:
+            self._drop(connection)
+        else:
+            self._again[connection] = None
+
+    def _watch(self, connection: Connection, interest: int) -> None:
+        if connection.interest:
+            self._poller.modify(connection.stream.fileno(), interest)
+        else:
+            self._poller.register(connection.stream.fileno(), interest)
+        connection.interest = interest
+
+    def _drop(self, connection: Connection) -> None:
+        self._again.pop(connection, None)
+        if connection.interest:
+            self._poller.unregister(connection.stream.fileno())
+        self.discard(connection)
+
+    # -- accepting -----------------------------------------------------------------------------------------------
+
+    def _adjust_listening(self) -> None:
+        """Poll the listeners exactly while a connection could be accepted."""
+        wanted = not self._draining and self.may_accept
+        if wanted == self._listening:
+            return
+        for fd in self._listeners:
+            if wanted:
+                self._poller.register(fd, READ | EXCLUSIVE)
+            else:
+                self._poller.unregister(fd)
+        self._listening = wanted
+
+    def _accept_in_turn(self, listener: Listener, now: float) -> None:
+        if self._ran and self._has_siblings:
+            if self._waiting_since is None:
+                self._waiting_since = now
+            if now - self._waiting_since < _PATIENCE:
+                return
+        self._waiting_since = None
+        connection = self.accept(listener)
+        if connection is not None:
+            # Its request has usually arrived with it, so look before polling.
+            self._advance(connection, now)
+
+    # -- deadlines and orders ------------------------------------------------------------------------------------
+
+    def _scan(self, now: float) -> None:
+        self._next_scan = now + self.beat_interval
+        for connection in self.overdue(now):
+            self._arrange(connection, connection.expire(now))
+
+    def _obey(self, order: Order | None) -> bool:
+        """Carry out an order; False when the loop must end."""
+        if order is Order.QUIT:
+            return False
+        if order is not None and not self._draining:
+            now = self.clock()
+            if order is Order.DRAIN_LAST:
+                self._empty_backlog(now)
+            self._draining = True
+            for connection in list(self.connections.values()):
+                self._arrange(connection, connection.drain(now))
+        return True
+
+    def _empty_backlog(self, now: float) -> None:
+        """Take every connection that waits to be accepted: on a full stop nobody else will."""
+        for listener in self._listeners.values():
+            while len(self.connections) < self.connection_limit and (connection := self.accept(listener)) is not None:
+                self._advance(connection, now)

@@ -1,0 +1,1 @@
+"""WSGI: the application, its environ and its start_response."""

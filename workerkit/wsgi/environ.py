@@ -1,0 +1,88 @@
+"""The WSGI environ (PEP 3333, after RFC 3875): a copy of what is the same for many requests, and a few facts more.
+
+Three layers, from the longest lived to the shortest: the worker's and the listener's facts, made once; the request's
+fields under their CGI names, which a client that keeps its connection open repeats and which therefore stay with the
+parsed ``Fields``; and the request itself.
+"""
+
+from __future__ import annotations
+
+from typing import IO, Any
+from urllib.parse import unquote_to_bytes
+
+from workerkit.http.forwarded import Trust
+from workerkit.http.names import environ_name
+from workerkit.http.request import Fields, RequestHead
+from workerkit.net.address import Address, TCPAddress
+from workerkit.net.stream import Stream
+
+Environ = dict[str, Any]
+
+_PROTOCOLS = ("HTTP/1.0", "HTTP/1.1")
+
+
+class EnvironBuilder:
+    """Makes environs for one worker."""
+
+    def __init__(self, base: Environ, trust: Trust) -> None:
+        self._base = base
+        self._trust = trust
+        self._templates: dict[Address, Environ] = {}
+
+    def build(self, head: RequestHead, stream: Stream, body: IO[bytes]) -> Environ:
+        """Return a new environ, which the application may change as it likes. The hot path: few steps, no loop."""
+        peer = stream.peer
+        host = peer[0] if type(peer) is tuple else None
+        template = self._templates.get(stream.local) or self._template(stream.local)
+        path = head.path
+        environ = {
+            **template,
+            **self._fields(head.fields, host),
+            "REQUEST_METHOD": head.method,
+            "RAW_URI": head.target,
+            "REQUEST_URI": head.target,
+            "PATH_INFO": unquote_to_bytes(path).decode("latin-1") if "%" in path else path,
+            "QUERY_STRING": head.query,
+            "SERVER_PROTOCOL": _PROTOCOLS[head.minor],
+            "wsgi.input": body,
+        }
+        if host is not None:
+            environ["REMOTE_ADDR"] = host
+            environ["REMOTE_PORT"] = str(peer[1])
+        if head.authority is not None:
+            # RFC 9112 section 3.2.2: the target's authority replaces Host.
+            environ["HTTP_HOST"] = head.authority
+        return environ
+
+    def _template(self, local: Address) -> Environ:
+        name, port = (local.host, str(local.port)) if isinstance(local, TCPAddress) else ("localhost", "80")
+        template = self._templates[local] = {
+            **self._base,
+            "SERVER_NAME": name,
+            "SERVER_PORT": port,
+            "REMOTE_ADDR": "",
+        }
+        return template
+
+    def _fields(self, fields: Fields, host: str | None) -> Environ:
+        """Return the part that depends on the fields, and on whether the peer is a trusted proxy, alone."""
+        trusted = self._trust.trusts(host)
+        kept = fields.gateway
+        if not isinstance(kept, dict):
+            kept = fields.gateway = {}
+        part: Environ | None = kept.get(trusted)
+        if part is None:
+            part = kept[trusted] = self._make_fields(fields, trusted)
+        return part
+
+    def _make_fields(self, fields: Fields, trusted: bool) -> Environ:
+        part: Environ = {}
+        for name, value in fields.pairs:
+            key = environ_name(name) or self._trust.underscored(name, trusted)
+            if key is None:
+                continue
+            text = value.decode("latin-1")
+            # RFC 9110 section 5.3: repeated fields are one list; cookies are joined by their own sign.
+            part[key] = f"{part[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}" if key in part else text
+        part["wsgi.url_scheme"] = self._trust.scheme(fields.pairs) if trusted else "http"
+        return part

@@ -1,0 +1,197 @@
+"""Calls a WSGI application (PEP 3333) for an exchange, and hands its answer back.
+
+Runs inside the job: here the application may take as long as it likes. Called by ``protocols.http1``, with anything
+that has the attributes of ``Exchange``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import IO, Any, Protocol, cast
+
+from workerkit.errors import ApplicationError
+from workerkit.http.forwarded import Trust
+from workerkit.http.request import RequestHead
+from workerkit.net.stream import Stream
+from workerkit.wsgi.environ import Environ, EnvironBuilder
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+StartResponse = Callable[..., Callable[[bytes], None]]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+class Exchange(Protocol):
+    """What a gateway needs of a connection that holds a request."""
+
+    head: RequestHead
+    body: IO[bytes]
+    stream: Stream
+
+    @property
+    def started(self) -> bool:
+        """Whether the response's head can no longer be changed."""
+
+    def respond(self, status: str, fields: list[tuple[str, str]], data: bytes) -> None:
+        """Answer with a complete body."""
+
+    def start(self, status: str, fields: list[tuple[str, str]], length: int | None = None) -> None:
+        """Begin a response."""
+
+    def write(self, data: bytes) -> None:
+        """Send a part of its body."""
+
+    def send_file(self, file: IO[bytes], start: int, count: int) -> None:
+        """Send a part of a file as a part of its body."""
+
+
+class FileWrapper:
+    """``wsgi.file_wrapper``: a file as a response's body, sent by sendfile(2) where it is a real one."""
+
+    def __init__(self, file: IO[bytes], block_size: int = 65536) -> None:
+        self.file = file
+        self.block_size = block_size
+        if hasattr(file, "close"):
+            self.close = file.close
+
+    def __iter__(self) -> FileWrapper:
+        return self
+
+    def __next__(self) -> bytes:
+        if data := self.file.read(self.block_size):
+            return data
+        raise StopIteration
+
+
+@dataclass(frozen=True, slots=True)
+class WsgiFacts:
+    """What an application may ask of the worker that runs it."""
+
+    multithread: bool
+    multiprocess: bool
+    sendfile: bool
+    worker_class: str
+
+
+class WsgiGateway:
+    """One per worker: an application, and what all its requests have in common."""
+
+    def __init__(self, application: Application, facts: WsgiFacts, trust: Trust) -> None:
+        self.application = application
+        self._sendfile = facts.sendfile
+        self._builder = EnvironBuilder(
+            {
+                "wsgi.version": (1, 0),
+                "wsgi.errors": sys.stderr,
+                "wsgi.multithread": facts.multithread,
+                "wsgi.multiprocess": facts.multiprocess,
+                "wsgi.run_once": False,
+                "wsgi.file_wrapper": FileWrapper,
+                "wsgi.input_terminated": True,
+                "SERVER_SOFTWARE": "workerkit",
+                "SCRIPT_NAME": os.environ.get("SCRIPT_NAME", ""),
+                "workerkit.worker_class": facts.worker_class,
+            },
+            trust,
+        )
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Answer the exchange's request; in a job."""
+        call = _Call(exchange)
+        environ = self._builder.build(exchange.head, exchange.stream, exchange.body)
+        result = self.application(environ, call.start_response)
+        try:
+            if type(result) is FileWrapper and self._sendfile and call.send_file(result):
+                return
+            call.send(result)
+        finally:
+            # PEP 3333: close() is called whatever the end of the request was.
+            if hasattr(result, "close"):
+                result.close()
+            call.over = True
+
+
+class _Call:
+    """One call of the application: what start_response was told, until the first byte of the body."""
+
+    __slots__ = ("_exchange", "_fields", "_status", "over")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._status: str | None = None
+        self._fields: list[tuple[str, str]] = []
+        self.over = False
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], None]:
+        """Take the status and the fields; nothing is sent yet (PEP 3333)."""
+        if exc_info:
+            try:
+                if self._exchange.started:
+                    # Too late to send anything else, so the error goes on to whoever called the application.
+                    raise cast("BaseException", exc_info[1]).with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # a cycle through the traceback otherwise
+        elif self._status is not None:
+            raise AssertionError("start_response was called again, without exc_info")
+        self._status = status
+        self._fields = headers
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """Send a part of the body now; the older of WSGI's two ways."""
+        if self.over:
+            raise ApplicationError("write() was called after the request had ended")
+        if not self._exchange.started:
+            self._start(None)
+        self._exchange.write(data)
+
+    def send(self, result: Iterable[bytes]) -> None:
+        """Send what the application returned."""
+        exchange = self._exchange
+        if isinstance(result, (list, tuple)) and not exchange.started:
+            # All of it is here, so its length is known and one send carries it.
+            data = result[0] if len(result) == 1 else b"".join(result)
+            exchange.respond(self._said_status(), self._fields, _checked(data))
+            return
+        for data in result:
+            if data:
+                self.write(_checked(data))
+        if not exchange.started:
+            self._start(0)
+
+    def send_file(self, wrapper: FileWrapper) -> bool:
+        """Send a file without reading it; False when it is not a file that the kernel can send."""
+        if self._exchange.started:
+            return False
+        try:
+            position = wrapper.file.tell()
+            size = os.fstat(wrapper.file.fileno()).st_size
+        except (AttributeError, OSError):
+            return False
+        if size <= position:
+            return False
+        self._start(size - position)
+        self._exchange.send_file(wrapper.file, position, size - position)
+        return True
+
+    def _start(self, length: int | None) -> None:
+        self._exchange.start(self._said_status(), self._fields, length)
+
+    def _said_status(self) -> str:
+        if self._status is None:
+            raise ApplicationError("the application sent a body without calling start_response")
+        return self._status
+
+
+def _checked(data: Any) -> bytes:
+    if type(data) is bytes:
+        return data
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    raise ApplicationError(f"a response's body is made of bytes, not of {type(data).__name__}")
+
