@@ -25,7 +25,7 @@ class Figure:
 
     def value(self, rows: Iterable[Row]) -> float | None:
         row = self.row(rows)
-        return row and row.metrics.get(self.metric)
+        return None if row is None else row.metrics.get(self.metric)
 
 
 @dataclass(frozen=True, slots=True)

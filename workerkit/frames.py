@@ -23,9 +23,7 @@ def user_frames(error: BaseException) -> str:
     """
     import traceback  # noqa: PLC0415  only a failing start pays for it
 
-    foreign = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if not _is_machinery(frame.filename)
-    ]
+    foreign = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_machinery(frame.filename)]
     kept = [frame for frame in foreign[:-1] if not _is_library(frame.filename)] + foreign[-1:]
     lines = traceback.format_list(kept)
     if isinstance(error, SyntaxError):

@@ -123,7 +123,9 @@ def test_a_distribution_that_is_there_twice_counts_once(site, tmp_path_factory, 
     assert [plugin.version for plugin in plugins.available(GROUP)] == ["2.0"]
 
 
-@pytest.mark.parametrize("name", ["trio", "workerkit-trio#trio", "Workerkit_Trio#trio", "contract:Good", "contract.Good"])
+@pytest.mark.parametrize(
+    "name", ["trio", "workerkit-trio#trio", "Workerkit_Trio#trio", "contract:Good", "contract.Good"]
+)
 def test_a_name_is_resolved(site, name):
     """An entry point's name, with or without its distribution, module:Class and a dotted path lead to the class."""
     install(site, "workerkit-trio", trio="contract:Good [extra]")
@@ -241,7 +243,8 @@ def test_a_class_in_a_file_is_checked_too(site):
 
 
 @pytest.mark.parametrize(
-    ("text", "cause"), [("1 / 0", "ZeroDivisionError: division by zero"), (None, "FileNotFoundError: [Errno 2] No such")]
+    ("text", "cause"),
+    [("1 / 0", "ZeroDivisionError: division by zero"), (None, "FileNotFoundError: [Errno 2] No such")],
 )
 def test_a_file_that_cannot_be_loaded_is_named(site, text, cause):
     """A missing file and one that raises are errors with the cause in one line."""

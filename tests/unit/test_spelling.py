@@ -8,7 +8,8 @@ from workerkit.spelling import by_likeness, did_you_mean, nearest
 
 
 @pytest.mark.parametrize(
-    ("word", "cutoff", "meant"), [("gevnt", 0.6, "gevent"), ("gevnt", 0.95, None), ("zzz", 0.6, None), ("sync", 1.0, "sync")]
+    ("word", "cutoff", "meant"),
+    [("gevnt", 0.6, "gevent"), ("gevnt", 0.95, None), ("zzz", 0.6, None), ("sync", 1.0, "sync")],
 )
 def test_the_nearest_word_is_found(word, cutoff, meant):
     """The word most like the given one comes back if it is like enough."""

@@ -52,9 +52,7 @@ class Assembly(Protocol):
         """Load everything and return one line that says so."""
 
 
-def run(
-    words: Sequence[str], assembly: Assembly | None = None, environ: Mapping[str, str] = os.environ
-) -> int:
+def run(words: Sequence[str], assembly: Assembly | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """Do what the command line asks for and return the exit code.
 
     Args:

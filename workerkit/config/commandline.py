@@ -10,9 +10,7 @@ from workerkit.errors import UsageError
 from workerkit.spelling import nearest
 
 
-def parse(
-    words: Sequence[str], schema: Schema, *, strict: bool = True, source: str = ""
-) -> dict[str, object]:
+def parse(words: Sequence[str], schema: Schema, *, strict: bool = True, source: str = "") -> dict[str, object]:
     """Return what a command line gives, by setting: unchecked text, True or False, or a list of texts.
 
     Args:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
+from typing import NamedTuple
 
 from workerkit.errors import ConfigError
 from workerkit.frames import summary
@@ -32,8 +33,7 @@ class FileOptions:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class FileValues:
+class FileValues(NamedTuple):
     """What a configuration file says, key by key; ``is_python`` if it was executed."""
 
     name: str
@@ -83,9 +83,7 @@ def _read(path: str) -> bytes:
 
 def _read_pyproject(path: str) -> FileValues | None:
     content = _read(path)
-    if (
-        b"workerkit" not in content
-    ):  # most are not about us: parsing them would cost every start some milliseconds
+    if b"workerkit" not in content:  # most are not about us: parsing them would cost every start some milliseconds
         return None
     tool = _parse_toml(path, content).get("tool")
     table = tool.get("workerkit") if isinstance(tool, dict) else None

@@ -60,6 +60,4 @@ def _short(setting: Setting) -> str:
     first = setting.help.partition(". ")[0].rstrip(" .")
     choices = f" [{', '.join(setting.choices)}]" if setting.choices else ""
     default = setting.show(setting.default)
-    return f"{first}{choices}".lstrip() + (
-        f" (default: {default})" if default and setting.default is not False else ""
-    )
+    return f"{first}{choices}".lstrip() + (f" (default: {default})" if default and setting.default is not False else "")

@@ -7,8 +7,8 @@ checked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from types import ModuleType
+from typing import NamedTuple
 
 from workerkit.config import gunicorn_names
 from workerkit.config.commandline import parse
@@ -24,8 +24,7 @@ _NEAR_MISS = 0.8
 _PREFIX = "WORKERKIT_"
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """What was given for a setting, where, and the error that it is if it cannot be used."""
 
     value: object
@@ -151,9 +150,7 @@ def _split(text: str) -> list[str]:
         raise UsageError(f"{WORDS_VARIABLE}: {error}") from None
 
 
-def _read_table(
-    layer: Layer, schema: Schema, section: str, table: dict[str, object], file: FileValues
-) -> None:
+def _read_table(layer: Layer, schema: Schema, section: str, table: dict[str, object], file: FileValues) -> None:
     own = Schema(tuple(setting for setting in schema if setting.section == section))
     for key, value in table.items():
         setting = own.find(key)

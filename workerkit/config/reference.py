@@ -9,9 +9,7 @@ from workerkit.config.schema import POSITIONAL, Schema, Setting
 
 def markdown(schema: Schema) -> str:
     """Return the sections of the reference page; its title and introduction are the documentation's."""
-    return "\n".join(
-        line for heading, settings in schema.headings().items() for line in _group(heading, settings)
-    )
+    return "\n".join(line for heading, settings in schema.headings().items() for line in _group(heading, settings))
 
 
 def _group(heading: str, settings: Iterable[Setting]) -> Iterator[str]:

@@ -90,13 +90,9 @@ class Settings:
         named = {key: value for key, value in overrides.items() if only.find(key)}
         given = (
             layers.from_platform(only, environ)
-            | (layers.from_file(only, dataclasses.replace(file, values=known), tuple) if file else {})
+            | (layers.from_file(only, file._replace(values=known), tuple) if file else {})
             | layers.from_variables(only, environ)
-            | {
-                key: words
-                for key, words in layers.from_words(schema, environ, strict=False).items()
-                if key == name
-            }
+            | {key: words for key, words in layers.from_words(schema, environ, strict=False).items() if key == name}
             | layers.from_flags(only, flags)
             | layers.from_keywords(only, named)
         )

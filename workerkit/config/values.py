@@ -11,7 +11,7 @@ import math
 import os
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 _TRUE = frozenset({"yes", "true", "on", "1"})
 _FALSE = frozenset({"no", "false", "off", "0"})
@@ -21,8 +21,7 @@ _BYTES = {"": 1, "b": 1} | {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """One kind of value.
 
     ``parse`` reads text and ``take`` looks at a ready value; both raise ``ValueError`` for what is not of
@@ -56,7 +55,7 @@ def kind_of(annotation: object, unit: str | None = None) -> Kind | None:
     parts = _annotation_text(annotation).replace(" ", "").split("|")
     names = [part for part in parts if part != "None"]
     kind = _KINDS.get((names[0], unit if names[0] in {"int", "float"} else None)) if len(names) == 1 else None
-    return replace(kind, optional=True) if kind and len(names) < len(parts) else kind
+    return kind._replace(optional=True) if kind and len(names) < len(parts) else kind
 
 
 def show_size(size: int) -> str:
@@ -111,9 +110,7 @@ def _parse_table(text: str) -> Mapping[str, str]:
 
 
 def _take_table(value: object) -> Mapping[str, str]:
-    if not isinstance(value, Mapping) or not all(
-        isinstance(part, str) for item in value.items() for part in item
-    ):
+    if not isinstance(value, Mapping) or not all(isinstance(part, str) for item in value.items() for part in item):
         raise ValueError
     return dict(value)
 

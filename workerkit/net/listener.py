@@ -20,6 +20,13 @@ def _bind_from_port(port: str) -> tuple[str, ...]:
     return (f"0.0.0.0:{port}",)
 
 
+def _parse_mode(text: str) -> int:
+    try:
+        return int(text, 8)
+    except ValueError:
+        raise ValueError("must be an octal mode, such as 117") from None
+
+
 @dataclass(frozen=True, slots=True)
 class ListenerOptions:
     """Listening."""
@@ -43,7 +50,8 @@ class ListenerOptions:
         default=0o111,
         metadata={
             "metavar": "MODE",
-            "parse": lambda text: int(text, 8),
+            "parse": _parse_mode,
+            "format": "{:o}".format,
             "help": "Permissions (octal) that a Unix socket does without.",
         },
     )

@@ -11,15 +11,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 _PREFIX = "workerkit."
 _METADATA_SUFFIXES = (".dist-info", ".egg-info")
 
 
-@dataclass(frozen=True, slots=True)
-class Plugin:
+class Plugin(NamedTuple):
     """A plugin as its distribution announces it; nothing of it is imported yet."""
 
     name: str
@@ -38,9 +37,7 @@ def available(group: str) -> list[Plugin]:
 
     The distributions are scanned once per process, when this is first needed.
     """
-    return sorted(
-        _scan(tuple(sys.path)).get(group, ()), key=lambda plugin: (plugin.name, plugin.distribution)
-    )
+    return sorted(_scan(tuple(sys.path)).get(group, ()), key=lambda plugin: (plugin.name, plugin.distribution))
 
 
 @cache
@@ -61,9 +58,7 @@ def _scan(path: tuple[str, ...]) -> dict[str, list[Plugin]]:
 def _in_directory(directory: str) -> Iterator[tuple[str, str, str]]:
     try:
         names = sorted(os.listdir(directory))
-    except (
-        OSError
-    ):  # a directory on sys.path that may not be read holds nothing that could be imported either
+    except OSError:  # a directory on sys.path that may not be read holds nothing that could be imported either
         return
     for name in names:
         stem, suffix = os.path.splitext(name)
@@ -110,6 +105,4 @@ def _read(path: str) -> str:
 
 def canonical(distribution: str) -> str:
     """Return the normal form of a distribution's name, as PyPA's "Names and normalization" defines it."""
-    return "-".join(
-        part for part in distribution.lower().replace("_", "-").replace(".", "-").split("-") if part
-    )
+    return "-".join(part for part in distribution.lower().replace("_", "-").replace(".", "-").split("-") if part)

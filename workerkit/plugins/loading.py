@@ -119,11 +119,7 @@ def _import(group: str, plugin: Plugin) -> object:
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and not user_frames(error) and _is_part(error.name, module):
             raise PluginError(f"{_origin(group, plugin)}: there is no module {error.name!r}") from None
-        hint = (
-            f"\n{_install_hint(error.name)}"
-            if isinstance(error, ImportError) and error.name in _EXTRAS
-            else ""
-        )
+        hint = f"\n{_install_hint(error.name)}" if isinstance(error, ImportError) and error.name in _EXTRAS else ""
         raise PluginError(f"{_origin(group, plugin)} cannot be imported: {summary(error)}{hint}") from error
     for attribute in attributes.split("."):
         try:
@@ -146,9 +142,7 @@ def _checked(found: object, origin: str, base: type, api_version: int | None) ->
         raise PluginError(f"{origin}: {expected}, found a class derived from {bases}")
     missing = sorted(getattr(found, "__abstractmethods__", ()))
     if missing:
-        raise PluginError(
-            f"{origin}: it does not define {', '.join(missing)}, which {base.__qualname__} requires"
-        )
+        raise PluginError(f"{origin}: it does not define {', '.join(missing)}, which {base.__qualname__} requires")
     version = getattr(found, "api_version", None)
     if api_version is not None and version != api_version:
         raise PluginError(f"{origin}: expected api_version {api_version}, found {version}")

@@ -43,8 +43,7 @@ def takes_no_argument(function: Callable[..., Any]) -> bool:
     import inspect  # noqa: PLC0415  only a mistake pays for it
 
     return all(
-        parameter.default is not parameter.empty
-        or parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
+        parameter.default is not parameter.empty or parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
         for parameter in inspect.signature(function).parameters.values()
     )
 

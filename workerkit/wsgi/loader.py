@@ -55,11 +55,7 @@ def _import(reference: AppReference) -> ModuleType:
     try:
         return importlib.import_module(reference.module)
     except (Exception, SystemExit) as error:  # sys.exit() at import is a failure like any other
-        if (
-            isinstance(error, ModuleNotFoundError)
-            and not user_frames(error)
-            and _is_part(error.name, reference.module)
-        ):
+        if isinstance(error, ModuleNotFoundError) and not user_frames(error) and _is_part(error.name, reference.module):
             raise BootError(_no_such_module(str(error.name), reference.module)) from None
         raise BootError(*_own_failure(error, f"{reference.module} cannot be imported")) from error
 
@@ -97,9 +93,7 @@ def _modules_in(folder: str) -> Iterator[str]:
 def _own_failure(error: BaseException, what: str) -> tuple[str, str]:
     """Return message and frames for what the user's own code raised."""
     if isinstance(error, SystemExit):
-        return f"{what}: it called sys.exit({'' if error.code is None else repr(error.code)})", user_frames(
-            error
-        )
+        return f"{what}: it called sys.exit({'' if error.code is None else repr(error.code)})", user_frames(error)
     cause = f"\n(caused by {summary(error.__cause__)})" if error.__cause__ else ""
     return f"{what}: {summary(error)}{cause}", user_frames(error)
 
@@ -135,16 +129,12 @@ def _no_such_attribute(owner: object, name: str, module: ModuleType) -> str:
 def _callables_line(module: ModuleType, wanted: str) -> str:
     names = by_likeness(wanted, _callables(module))
     shown = ", ".join(names[:_MOST_LISTED]) + (", …" if len(names) > _MOST_LISTED else "")
-    return (
-        f"Callables in {module.__name__}: {shown}" if names else f"There is no callable in {module.__name__}."
-    )
+    return f"Callables in {module.__name__}: {shown}" if names else f"There is no callable in {module.__name__}."
 
 
 def _callables(module: ModuleType) -> list[str]:
     """Return the names of callables that ``module`` made itself and did not import."""
-    return [
-        name for name, value in vars(module).items() if not name.startswith("_") and _is_own(value, module)
-    ]
+    return [name for name, value in vars(module).items() if not name.startswith("_") and _is_own(value, module)]
 
 
 def _is_own(value: object, module: ModuleType) -> bool:
@@ -155,9 +145,7 @@ def _is_own(value: object, module: ModuleType) -> bool:
 
 def _call(factory: object, call: Call, place: str) -> object:
     if not callable(factory):
-        raise AppLoadError(
-            f"{place} is {_article(factory)}, so it cannot be called; name it without parentheses"
-        )
+        raise AppLoadError(f"{place} is {_article(factory)}, so it cannot be called; name it without parentheses")
     try:
         return factory(*call.positional, **call.keywords)
     except (Exception, SystemExit) as error:

@@ -51,9 +51,7 @@ def _is_dotted_name(text: str) -> bool:
 def _as_module(path: str) -> str:
     """Return the hint for somebody who gave a path; empty if it cannot be one."""
     module = path.removesuffix(".py").removeprefix("./").strip("/").replace("/", ".")
-    return (
-        f", it looks like a path; did you mean {module!r}?" if "/" in path and _is_dotted_name(module) else ""
-    )
+    return f", it looks like a path; did you mean {module!r}?" if "/" in path and _is_dotted_name(module) else ""
 
 
 def _parse_call(source: str, text: str) -> tuple[str, Call]:

@@ -261,7 +261,9 @@ Worker processes:
 """
 
 
-@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--nonsense", "-h"], ["-k", "zzz", "--help"], ["-c", "absent", "-h"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["-h"], ["--nonsense", "-h"], ["-k", "zzz", "--help"], ["-c", "absent", "-h"]]
+)
 def test_help_comes_whatever_else_is_wrong(assembly, capsys, words):
     """The page begins with an example, and no other mistake keeps it away."""
     assert cli.main(words) == 0
@@ -316,7 +318,18 @@ def test_argv_is_the_default(assembly, monkeypatch):
 
 def test_the_command_imports_nothing_heavy():
     """Start-up time is a feature: what serving may not need is not imported by the command."""
-    heavy = {"ssl", "asyncio", "email", "importlib.metadata", "tomllib", "difflib", "shlex", "textwrap", "json", "socket"}
+    heavy = {
+        "ssl",
+        "asyncio",
+        "email",
+        "importlib.metadata",
+        "tomllib",
+        "difflib",
+        "shlex",
+        "textwrap",
+        "json",
+        "socket",
+    }
     code = f"import sys, workerkit.cli; print(*sorted({heavy} & set(sys.modules)))"
 
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)

@@ -58,7 +58,7 @@ def test_a_wrong_word_is_named(words, message):
 
 def test_the_source_of_the_words_begins_the_message():
     """Words that did not come from the command line say where they came from."""
-    with pytest.raises(UsageError, match="^SOME_VARIABLE: unrecognized argument --x; see"):
+    with pytest.raises(UsageError, match=r"^SOME_VARIABLE: unrecognized argument --x; see"):
         parse(["--x"], SCHEMA, source="SOME_VARIABLE")
 
 

@@ -96,7 +96,11 @@ def test_a_module_can_be_named(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.py", "import nothing_like_this", "the configuration file a.py failed: ModuleNotFoundError: No module named "),
+        (
+            "a.py",
+            "import nothing_like_this",
+            "the configuration file a.py failed: ModuleNotFoundError: No module named ",
+        ),
         ("a.py", "def f():\n    raise KeyError('x')\nf()", "the configuration file a.py failed: KeyError: 'x'"),
         ("a.py", "workers = (", "the configuration file a.py failed: SyntaxError: '(' was never closed"),
         ("a.py", "import sys; sys.exit(3)", "the configuration file a.py failed: SystemExit: 3"),

@@ -97,7 +97,9 @@ def test_other_annotations_are_no_kind(annotation):
     assert kind_of(annotation) is None
 
 
-@pytest.mark.parametrize(("size", "text"), [(0, "0"), (8190, "8190"), (65536, "64k"), (3 * 1024**2, "3m"), (1024**3, "1g")])
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0"), (8190, "8190"), (65536, "64k"), (3 * 1024**2, "3m"), (1024**3, "1g")]
+)
 def test_sizes_are_shown_in_the_largest_unit_that_divides_them(size, text):
     """A number of bytes is shown as a person would write it."""
     assert show_size(size) == text

@@ -39,7 +39,9 @@ class CoreOptions:
         },
     )
     timeout: float = field(default=30.0, metadata={"flags": ("-t",), "unit": "seconds", "help": "How long."})
-    keepalive: int = field(default=2, metadata={"flags": ("--keep-alive",), "unit": "seconds", "help": "How long idle."})
+    keepalive: int = field(
+        default=2, metadata={"flags": ("--keep-alive",), "unit": "seconds", "help": "How long idle."}
+    )
     limit: int = field(default=65536, metadata={"unit": "bytes", "help": "How much."})
     ratio: float = field(default=0.5, metadata={"help": "How often."})
     loglevel: str = field(default="info", metadata={"flags": ("--log-level",), "choices": ("debug", "info")})

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from workerkit.errors import AppLoadError, BootError, ConfigError
+from workerkit.errors import BootError, ConfigError
 from workerkit.wsgi.loader import load_application
 
 APP = "def app(environ, start_response):\n    return []\n"
@@ -127,7 +127,11 @@ def test_a_module_that_is_not_there(shop, tmp_path, reference, first_line):
             ["4, in <module>"],
         ),
         ("import sys\nsys.exit(7)\n", "shop cannot be imported: it called sys.exit(7)", ["2, in <module>"]),
-        ("exit = __import__('sys').exit\nexit()\n", "shop cannot be imported: it called sys.exit()", ["2, in <module>"]),
+        (
+            "exit = __import__('sys').exit\nexit()\n",
+            "shop cannot be imported: it called sys.exit()",
+            ["2, in <module>"],
+        ),
         ("x = (\n", "shop cannot be imported: SyntaxError: '(' was never closed", ["1"]),
         ("import shop.deeper\n", None, ["1, in <module>"]),
     ],
