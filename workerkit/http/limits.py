@@ -9,7 +9,7 @@ from workerkit.errors import ProtocolError
 
 def _check_not_negative(value: int) -> None:
     if value < 0:
-        raise ValueError("must be 0 (no limit) or more")
+        raise ValueError("must be 0 or more")
 
 
 def _limit(default: int, help_text: str, unit: str | None = "bytes") -> int:

@@ -45,6 +45,7 @@ API_VERSION = 1
 _FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
 _IGNORED_SIGNALS = (signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH)
 _FRAMES_LIMIT = 16 * 1024
+_REQUESTS = Column.REQUESTS  # a plain name: an attribute of an enum costs the request path 0.1 µs
 
 
 class Order(enum.Enum):
@@ -139,6 +140,7 @@ class Worker(ABC):
         self.log = context.logs.error
         self.orders = context.channel.fileno()
         self.protocol: Protocol | None = None
+        self._finished = 0
         self._retiring = False
         self._retire_after = _with_jitter(context.options)
         # A third of the timeout leaves two beats to spare; once a second is cheap and keeps figures fresh.
@@ -198,12 +200,12 @@ class Worker(ABC):
 
     def count(self, failed: bool = False) -> None:
         """Count a finished request or job; after ``max_requests`` of them, ask to be replaced."""
-        cells = self.row.cells
-        cells[Column.REQUESTS] += 1
+        self._finished = finished = self._finished + 1
+        self.row.cells[_REQUESTS] = finished
         if failed:
-            cells[Column.FAILURES] += 1
-        if cells[Column.REQUESTS] >= self._retire_after:
-            self.retire(f"{cells[Column.REQUESTS]} requests")
+            self.row.cells[Column.FAILURES] += 1
+        if finished >= self._retire_after:
+            self.retire(f"{finished} requests")
 
     def retire(self, reason: str) -> None:
         """Ask to be replaced. Go on working: the order to leave comes when the successor is ready."""

@@ -11,6 +11,7 @@ from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
 from workerkit.http.forwarded import Trust
+from workerkit.http.memo import Memo
 from workerkit.http.names import environ_name
 from workerkit.http.request import Fields, RequestHead
 from workerkit.net.address import Address, TCPAddress
@@ -28,6 +29,7 @@ class EnvironBuilder:
         self._base = base
         self._trust = trust
         self._templates: dict[Address, Environ] = {}
+        self._trusts: Memo[str | None, bool] = Memo(trust.trusts, 1024)
 
     def build(self, head: RequestHead, stream: Stream, body: IO[bytes]) -> Environ:
         """Return a new environ, which the application may change as it likes. The hot path: few steps, no loop."""
@@ -66,11 +68,11 @@ class EnvironBuilder:
 
     def _fields(self, fields: Fields, host: str | None) -> Environ:
         """Return the part that depends on the fields, and on whether the peer is a trusted proxy, alone."""
-        trusted = self._trust.trusts(host)
-        kept = fields.gateway
-        if not isinstance(kept, dict):
+        trusted = self._trusts[host]
+        kept: dict[bool, Environ] | None = fields.gateway  # type: ignore[assignment]  # only this method uses it
+        if kept is None:
             kept = fields.gateway = {}
-        part: Environ | None = kept.get(trusted)
+        part = kept.get(trusted)
         if part is None:
             part = kept[trusted] = self._make_fields(fields, trusted)
         return part

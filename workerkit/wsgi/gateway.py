@@ -48,6 +48,9 @@ class Exchange(Protocol):
         """Send a part of a file as a part of its body."""
 
 
+_NO_STATUS = "the application sent a body without calling start_response"
+
+
 class FileWrapper:
     """``wsgi.file_wrapper``: a file as a response's body, sent by sendfile(2) where it is a real one."""
 
@@ -103,6 +106,11 @@ class WsgiGateway:
         call = _Call(exchange)
         environ = self._builder.build(exchange.head, exchange.stream, exchange.body)
         result = self.application(environ, call.start_response)
+        if type(result) is list:
+            # What most applications return; a list has no close().
+            call.send_list(result)
+            call.over = True
+            return
         try:
             if type(result) is FileWrapper and self._sendfile and call.send_file(result):
                 return
@@ -152,17 +160,23 @@ class _Call:
 
     def send(self, result: Iterable[bytes]) -> None:
         """Send what the application returned."""
-        exchange = self._exchange
-        if isinstance(result, (list, tuple)) and not exchange.started:
-            # All of it is here, so its length is known and one send carries it.
-            data = result[0] if len(result) == 1 else b"".join(result)
-            exchange.respond(self._said_status(), self._fields, _checked(data))
-            return
         for data in result:
             if data:
                 self.write(_checked(data))
-        if not exchange.started:
+        if not self._exchange.started:
             self._start(0)
+
+    def send_list(self, result: list[bytes]) -> None:
+        """Send what the application returned at once: its length is known, and one send carries it."""
+        exchange = self._exchange
+        if exchange.started:
+            self.send(result)
+            return
+        status = self._status
+        if status is None:
+            raise ApplicationError(_NO_STATUS)
+        data = result[0] if len(result) == 1 else b"".join(map(_checked, result))
+        exchange.respond(status, self._fields, data if type(data) is bytes else _checked(data))
 
     def send_file(self, wrapper: FileWrapper) -> bool:
         """Send a file without reading it; False when it is not a file that the kernel can send."""
@@ -184,7 +198,7 @@ class _Call:
 
     def _said_status(self) -> str:
         if self._status is None:
-            raise ApplicationError("the application sent a body without calling start_response")
+            raise ApplicationError(_NO_STATUS)
         return self._status
 
 
