@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from benchmarks.bench import Row
@@ -39,8 +40,7 @@ def render(table: Table) -> str:
         words = [cell.ljust(width) for cell, width in zip(cells[:2], widths[:2], strict=True)]
         numbers = [cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True)]
         text.append("  ".join([*words, *numbers]).rstrip())
-    reasons = dict.fromkeys(f"  {row.peer}: {_indented(row.note)}" for row in table.rows if row.note)
-    return "\n".join([*text, *reasons])
+    return "\n".join([*text, *_reasons(table.rows)])
 
 
 def as_json(
@@ -72,5 +72,12 @@ def _cell(row: Row, column: Column) -> str:
     return "-" if value is None else format(value, column.form)
 
 
-def _indented(note: str) -> str:
-    return note.replace("\n", "\n      ")
+def _reasons(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield each reason once, with all the loads that it befell."""
+    loads: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for row in rows:
+        if row.note:
+            loads[row.peer, row.note].append(row.load)
+    for (peer, note), names in loads.items():
+        indented = note.replace("\n", "\n      ")
+        yield f"  {', '.join(filter(None, (peer, *names)))}: {indented}"

@@ -45,12 +45,13 @@ def _loaded(server: Server, request: bytes, load: Load, cores: Cores, seconds: f
     server.check_alive()
     if not result.requests:
         raise LoadError("not one request was answered")
-    return {
+    figures = {
         "cpu_us": spent / result.requests * 1e6,
         "rate": result.requests / result.seconds,
-        "p50_ms": result.p50 * 1e3,
-        "p99_ms": result.p99 * 1e3,
-        "p999_ms": result.p999 * 1e3,
         "pss_mib": pss_bytes(server.pid) / 2**20,
         "errors": result.errors,
     }
+    if load.pipelined > 1:
+        return figures  # wrk then knows no latency of a single request
+    latencies = {"p50_ms": result.p50, "p99_ms": result.p99, "p999_ms": result.p999}
+    return figures | {name: value * 1e3 for name, value in latencies.items()}

@@ -1,7 +1,7 @@
 """The grammar of RFC 9110, 9112 and 3986 that more than one module reads, as pieces of bytes patterns.
 
-Quantifiers are possessive (``*+``): no byte can be matched in two ways, so nothing is ever tried twice and
-every match is linear in its input.
+Quantifiers are possessive (``*+``): no byte can be matched in two ways, so nothing is ever tried twice and every
+match is linear in its input.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ TOKEN = TCHAR + rb"++"
 ENCODED = rb"%[0-9A-Fa-f]{2}"
 
 # RFC 3986 allows fewer characters than these two, but browsers send the others ("|", "^", "{", '"') unencoded, and
-# all servers take them. What must not pass: controls, spaces, bytes above 0x7e, "#", and "%" that encodes
-# nothing.
+# all servers take them. What must not pass: controls, spaces, bytes above 0x7e, "#", and "%" that encodes nothing.
 _PATH_CHARACTERS = rb'[!"$&->@-~]*+'
 _QUERY_CHARACTERS = rb'[!"$&-~]*+'
 PATH = rb"/" + _PATH_CHARACTERS + rb"(?:" + ENCODED + _PATH_CHARACTERS + rb")*+"
 QUERY = _QUERY_CHARACTERS + rb"(?:" + ENCODED + _QUERY_CHARACTERS + rb")*+"
 
-# uri-host [ ":" port ] (RFC 9110, 7.2). reg-name may hold sub-delims; the comma is left out because a proxy
-# that joined two Host fields leaves one behind, and a host of that name does not exist.
+# uri-host [ ":" port ] (RFC 9110, 7.2). reg-name may hold sub-delims; the comma is left out because a proxy that
+# joined two Host fields leaves one behind, and a host of that name does not exist.
 _REG_NAME_CHARACTERS = rb"[A-Za-z0-9\-._~!$&'()*+;=]"
 _REG_NAME = rb"(?:" + _REG_NAME_CHARACTERS + rb"++|" + ENCODED + rb")++"
 _IP_LITERAL = rb"\[[0-9A-Fa-f:.]++\]"

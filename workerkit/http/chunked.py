@@ -1,16 +1,15 @@
 """The chunked transfer coding, decoded (RFC 9112, 7.1).
 
-    chunked-body = *( chunk-size [ chunk-ext ] CRLF chunk-data CRLF ) 1*"0" [ chunk-ext ] CRLF *( field-line
-    CRLF ) CRLF
+    chunked-body = *( chunk-size [ chunk-ext ] CRLF chunk-data CRLF )
+                   1*"0" [ chunk-ext ] CRLF *( field-line CRLF ) CRLF
 
-All but sizes and data is read by the table of rules at the end, one for each state: a run of bytes that leave
-the state as it is, then one byte that leads to another. A byte that fits neither is refused when it arrives;
-nothing waits for the end of a line, so no byte is looked at twice, however they are split.
+All but sizes and data is read by the table of rules at the end, one for each state: a run of bytes that leave the
+state as it is, then one byte that leads to another. A byte that fits neither is refused when it arrives; nothing
+waits for the end of a line, so no byte is looked at twice, however they are split.
 
-Two things are narrower than the grammar: there is no white space between a size and its extension (the RFC
-itself calls it bad), and a size has at most 16 digits. Extensions and trailers are checked, counted and
-dropped: nobody uses the former, and the latter could pass for header fields that a proxy in front has vouched
-for.
+Two things are narrower than the grammar: there is no white space between a size and its extension (the RFC itself
+calls it bad), and a size has at most 16 digits. Extensions and trailers are checked, counted and dropped: nobody
+uses the former, and the latter could pass for header fields that a proxy in front has vouched for.
 """
 
 from __future__ import annotations
@@ -191,22 +190,22 @@ def _by_byte(steps: dict[bytes, _State]) -> dict[int, _State]:
 
 def _matching(character: bytes) -> bytes:
     """Every byte that the pattern of one character matches."""
-    return bytes(byte for byte in range(256) if re.fullmatch(character, bytes([byte])))
+    return b"".join(re.findall(character, bytes(range(256))))
 
 
 # The only line end is CRLF, everywhere.
 _RULES = {
     _State.SIZE: _Rule("a chunk size", _by_byte({b"\r": _State.SIZE_LF, b";": _State.EXTENSION})),
     _State.SIZE_LF: _Rule("LF after a chunk size", _by_byte({b"\n": _State.DATA})),
-    # An extension is read as far as it takes to know where it ends: a quoted string may hold ";" and an
-    # escaped quote, none of it may hold a control character (RFC 9112, 7.1.1; RFC 9110, 5.6.4).
+    # An extension is read as far as it takes to know where it ends: a quoted string may hold ";" and an escaped
+    # quote, none of it may hold a control character (RFC 9112, 7.1.1; RFC 9110, 5.6.4).
     _State.EXTENSION: _extension_rule(rb"[\t !#-~]*+", {b"\r": _State.SIZE_LF, b'"': _State.QUOTED}),
     _State.QUOTED: _extension_rule(rb"[\t !#-\[\]-~\x80-\xff]*+", {b'"': _State.EXTENSION, b"\\": _State.ESCAPED}),
     _State.ESCAPED: _extension_rule(b"", {_matching(abnf.FIELD_CHARACTER): _State.QUOTED}),
     _State.DATA_CR: _Rule("CRLF after the data of a chunk", _by_byte({b"\r": _State.DATA_LF})),
     _State.DATA_LF: _Rule("CRLF after the data of a chunk", _by_byte({b"\n": _State.SIZE})),
-    # A trailer line is a field line, never folded (RFC 9112, 5): what is none, such as a request line, was
-    # never meant to be one.
+    # A trailer line is a field line, never folded (RFC 9112, 5): what is none, such as a request line, was never
+    # meant to be one.
     _State.TRAILER: _trailer_rule(b"", {b"\r": _State.LAST_LF, _matching(abnf.TCHAR): _State.NAME}),
     _State.NAME: _trailer_rule(abnf.TCHAR + rb"*+", {b":": _State.VALUE}),
     _State.VALUE: _trailer_rule(abnf.FIELD_CHARACTER + rb"*+", {b"\r": _State.VALUE_LF}),

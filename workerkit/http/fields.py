@@ -1,14 +1,13 @@
 """The header fields of a request: split by llhttp, judged here.
 
-llhttp is given a request line of ours and then the field lines, so what it says is a pure function of their
-bytes: the same block of bytes always gives the same ``Fields``, whatever the request line was. That is what
-lets ``FieldsCache`` skip the work for a client that repeats itself, and what makes its answers the same as
-without it. Facts that depend on the method or the version are judged in ``request``.
+llhttp is given a request line of ours and then the field lines, so what it says is a pure function of their bytes:
+the same block of bytes always gives the same ``Fields``, whatever the request line was. That is what lets
+``FieldsCache`` skip the work for a client that repeats itself, and what makes its answers the same as without it.
+Facts that depend on the method or the version are judged in ``request``.
 
-In strict mode llhttp refuses a bare CR or LF, a line folded over two, a space before the colon, a name that
-is no token, a control character in a value, Content-Length beside Transfer-Encoding, and a Content-Length
-that is empty, signed, repeated or too long. The judges below do not lean on that for framing: they decide
-again.
+In strict mode llhttp refuses a bare CR or LF, a line folded over two, a space before the colon, a name that is no
+token, a control character in a value, Content-Length beside Transfer-Encoding, and a Content-Length that is empty,
+signed, repeated or too long. The judges below do not lean on that for framing: they decide again.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ ANY_REQUEST_LINE = b"POST / HTTP/1.1\r\n"
 # RFC 9110, 5.6.3: OWS = *( SP / HTAB )
 _OWS = b" \t"
 
-# Blocks above this are kept by nobody else either, and 512 of them would be megabytes.
+# Larger blocks carry large cookies, which seldom come twice the same; 512 of these are at most some megabytes.
 _LARGEST_KEPT = 4096
 
-# 10**18 - 1 bytes is an exabyte; int() itself grows quadratic, and refuses above 4300 digits.
+# An exabyte. int() takes quadratic time, and raises ValueError above 4300 digits.
 _MOST_LENGTH_DIGITS = 18
 
 _NEVER_BEFORE = (b"chunked", b"identity")
@@ -48,11 +47,11 @@ _is_token = re.compile(abnf.TOKEN).fullmatch
 class Fields:
     """The header fields of one request, and the facts in them that do not depend on its request line.
 
-    ``pairs`` are names as received and values without the white space around them, in order. ``host`` is None
-    when there is no such field. ``upgrade`` is the protocol asked for, if ``Connection`` lists it.
-    ``gateway`` is free for whoever serves the request: what is derived from these fields alone may be kept
-    there, as one ``Fields`` may be shared, by way of the cache, by many requests (also those of other peers;
-    treat all but ``gateway`` as frozen).
+    ``pairs`` are names as received and values without the white space around them, in order. ``host`` is None when
+    there is no such field. ``upgrade`` is the protocol asked for, if ``Connection`` lists it. ``gateway`` is free
+    for whoever serves the request: what is derived from these fields alone may be kept there, as one ``Fields`` may
+    be shared, by way of the cache, by many requests (also those of other peers; treat all but ``gateway`` as
+    frozen).
     """
 
     __slots__ = (
@@ -88,8 +87,7 @@ def parse_fields(block: bytes, limits: HttpLimits) -> Fields:
     """Split and judge the field lines of one head, given with the empty line that ends them.
 
     Raises:
-        ProtocolError: 400; 417 for an expectation that is not ours; 431 over a limit; 501 for an unknown
-        coding.
+        ProtocolError: 400; 417 for an unknown expectation; 431 over a limit; 501 for an unknown coding.
     """
     count = _check_limits(block, limits)
     fields = Fields(_split(block, count))
@@ -98,8 +96,7 @@ def parse_fields(block: bytes, limits: HttpLimits) -> Fields:
         if judge is not None:
             judge(fields, value)
     if fields.chunked and fields.content_length is not None:
-        # A request framed in both ways is what smuggling looks like, and ought to be an error (RFC 9112,
-        # 6.3).
+        # A request framed in both ways is what smuggling looks like, and ought to be an error (RFC 9112, 6.3).
         raise ProtocolError("both Transfer-Encoding and Content-Length are given")
     if fields.upgrade is not None and b"upgrade" not in _connection_options(fields.pairs):
         # Upgrade counts only when Connection lists it (RFC 9110, 7.8).
@@ -110,9 +107,9 @@ def parse_fields(block: bytes, limits: HttpLimits) -> Fields:
 class FieldsCache:
     """The fields that were judged good lately, by the bytes they came in. One per process, for all its connections.
 
-    Only blocks that passed are kept, and only for the limits that they passed. A hit costs 0.3 µs where
-    parsing 13 fields costs 5, a miss adds 0.3 to that: give the cache to connections that clients reuse,
-    since a client that sends the same fields again is what it is for.
+    Only blocks that passed are kept, for the limits that they passed. With a browser's 13 fields, reading a head
+    takes a third of the time when its fields are known, and an eighth more when they are new: the cache is for
+    connections whose clients repeat themselves, not for a proxy that gives each request a number of its own.
     """
 
     __slots__ = ("_memo", "limits")
@@ -152,8 +149,8 @@ class _Collector:
         self.pairs: list[Pair] = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # llhttp has taken the white space before the value. That after it can only be OWS, although rstrip()
-        # knows more kinds, because the others are controls and refused.
+        # llhttp has taken the white space before the value. That after it can only be OWS, although rstrip() knows
+        # more kinds, because the others are controls and refused.
         self.pairs.append((name, value.rstrip()))
 
 

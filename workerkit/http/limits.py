@@ -40,8 +40,8 @@ class HttpLimits:
     limit_request_trailers: int = _limit(8192, "Largest trailers after a chunked body; 431 above.")
 
 
-# The refusals. Each is made in two places: of a head, where it is complete and where it is still arriving; of
-# a body, by its announced length and by its chunks.
+# The refusals. Each is made in two places: of a head, where it is complete and where it is still arriving; of a
+# body, by its announced length and by its chunks.
 
 
 def line_too_long(limits: HttpLimits) -> ProtocolError:

@@ -12,9 +12,8 @@ Value = TypeVar("Value")
 class Memo(dict[Key, Value]):
     """``memo[key]`` is ``compute(key)``, computed once; emptied when ``size`` keys are kept.
 
-    Emptying beats dropping the oldest: keys that come round in turn, a few more than fit, would then always
-    have just been dropped. What raises is not kept. Threads may share one: the worst of a race is computing
-    twice.
+    Emptying beats dropping the oldest: keys that come round in turn, a few more than fit, would then always have
+    just been dropped. What raises is not kept. Threads may share one: the worst of a race is computing twice.
     """
 
     __slots__ = ("_compute", "_size")

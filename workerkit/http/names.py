@@ -26,6 +26,6 @@ def spelled(name: bytes) -> str:
 # A client that makes names up costs an entry each; the size bounds what they can cost.
 _NAMES: Memo[bytes, str | None] = Memo(_make_name, 1024)
 
-# environ_name(name) is the name's key in an environ; None for a field that must not be in it. Called for each
-# field of each request that is not known already, so it is the memo itself rather than a function around it.
+# environ_name(name) is the name's key in an environ; None for a field that must not be in it. Called for each field
+# of each request that is not known already, so it is the memo itself rather than a function around it.
 environ_name = _NAMES.__getitem__

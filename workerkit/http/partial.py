@@ -1,14 +1,13 @@
 """A head of which not everything has arrived: refused as soon as it cannot become a good one.
 
-A reader that waits for the end of a head before it looks can be made to wait, and to store, for as long as
-the client likes. So each byte is judged when it arrives: by the limits, by llhttp (which is told the field
-lines only, see ``fields``) and, in the request line, by the rule that it holds no control characters. Each
-byte is looked at a fixed number of times, which keeps a head sent byte by byte linear.
+A reader that waits for the end of a head before it looks can be made to wait, and to store, for as long as the
+client likes. So each byte is judged when it arrives: by the limits, by llhttp (which is told the field lines only,
+see ``fields``) and, in the request line, by the rule that it holds no control characters. Each byte is looked at a
+fixed number of times, which keeps a head sent byte by byte linear.
 
-What is accepted is not decided here. A head that gets through is parsed again as a whole, by the one function
-that also parses a head that arrives in one piece. And whatever is refused here is refused at the same byte
-however the bytes were split; what lies beyond a limit is never looked at, and a line is judged before the
-next.
+What is accepted is not decided here. A head that gets through is parsed again as a whole, by the one function that
+also parses a head that arrives in one piece. And whatever is refused here is refused at the same byte however the
+bytes were split; what lies beyond a limit is never looked at, and a line is judged before the next.
 """
 
 from __future__ import annotations

@@ -14,11 +14,10 @@ __all__ = ["Fields", "FieldsCache", "HeadReader", "RequestHead"]
 class RequestHead:
     """What one request asks for and how its body is framed.
 
-    ``target`` is the raw request target; ``path`` and ``query`` are its parts, undecoded (``path`` is ``*``
-    for the asterisk-form). ``authority`` is the host of an absolute-form target and None otherwise: where it
-    is given, it stands in place of the Host field (RFC 9112, 3.2.2). ``keep_alive`` is what the client
-    allows. A body follows if ``chunked`` is set or ``content_length`` is not 0; only then can
-    ``expect_continue`` be set.
+    ``target`` is the raw request target; ``path`` and ``query`` are its parts, undecoded (``path`` is ``*`` for the
+    asterisk-form). ``authority`` is the host of an absolute-form target and None otherwise: where it is given, it
+    stands in place of the Host field (RFC 9112, 3.2.2). ``keep_alive`` is what the client allows. A body follows if
+    ``chunked`` is set or ``content_length`` is not 0; only then can ``expect_continue`` be set.
     """
 
     # Not a frozen dataclass: those assign through object.__setattr__, which takes three times as long.
@@ -58,15 +57,15 @@ class RequestHead:
 class HeadReader:
     """Reads one head at a time from the bytes of a connection; holds next to nothing in between.
 
-    For the protocol, in a worker: ``feed`` what was received until it returns a head, then take ``rest``:
-    what came after the head, which belongs to the body or the next request. Then ``feed`` again, for the next
-    message.
+    For the protocol, in a worker: ``feed`` what was received until it returns a head, then take ``rest``, which is
+    what came after the head and belongs to the body or the next request. Then ``feed`` again, for the next message.
+    The reader keeps ``rest`` until then: who has taken it and lets the connection idle sets it to ``b""``.
     """
 
     __slots__ = ("_cache", "_limits", "_partial", "rest")
 
     def __init__(self, limits: HttpLimits, cache: FieldsCache | None = None) -> None:
-        if cache is not None and cache.limits != limits:
+        if cache is not None and cache.limits is not limits and cache.limits != limits:
             raise ValueError("the cache holds what passed other limits")
         self._limits = limits
         self._cache = cache
@@ -82,15 +81,14 @@ class HeadReader:
         """Take what was received; return the head once it is complete, None while it is not.
 
         Raises:
-            ProtocolError: as soon as what has arrived cannot become a head that is served. Nothing that comes
-            later
-                on this connection may be read as a request.
+            ProtocolError: as soon as what has arrived cannot become a head that is served; nothing that comes later on
+                this connection may be read as a request.
         """
         partial = self._partial
         if partial is not None:
             return self._feed_more(partial, data)
-        # A server should ignore an empty line before the request line (RFC 9112, 2.2): one, as clients of old
-        # sent after a body.
+        # A server should ignore an empty line before the request line (RFC 9112, 2.2): one, as clients of old sent
+        # after a body.
         start = 2 if data.startswith(b"\r\n") else 0
         blank = data.find(b"\r\n\r\n", start)
         if blank < 0:
@@ -100,8 +98,7 @@ class HeadReader:
         try:
             head = self._parse(data, start, end)
         except ProtocolError:
-            # Of several faults, the one that is answered is the one that comes first, however the bytes were
-            # split.
+            # Of several faults, the one that is answered is the one that comes first, however the bytes were split.
             PartialHead(self._limits).feed(data)
             raise
         self.rest = data[end:]

@@ -58,8 +58,8 @@ def parse_request_line(line: bytes) -> RequestLine:
 def _parse_rare_line(line: bytes) -> RequestLine:
     """Another form of target, or a line to refuse: part by part, so that the answer names what is wrong."""
     parts = line.split(b" ")
-    # Lenient recipients may split at any white space (RFC 9112, 3); two that split differently disagree about
-    # the target, so only the grammar's single spaces will do.
+    # Lenient recipients may split at any white space (RFC 9112, 3); two that split differently disagree about the
+    # target, so only the grammar's single spaces will do.
     if len(parts) != 3:
         raise ProtocolError("the request line is not METHOD, TARGET and VERSION with one space between them")
     name, target, version = parts
@@ -75,8 +75,7 @@ def _parse_rare_line(line: bytes) -> RequestLine:
     absolute = _is_absolute_form(target)
     if absolute is None:
         _refuse_target()
-    # absolute-form is for proxies, but every server must accept it (RFC 9112, 3.2.2); an empty path stands
-    # for "/".
+    # absolute-form is for proxies, but every server must accept it (RFC 9112, 3.2.2); an empty path stands for "/".
     authority, path_bytes, query_bytes = absolute.groups()
     return (
         method,

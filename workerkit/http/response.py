@@ -1,7 +1,7 @@
 """The head of a response, from what the application gave, and the framing of its body (RFC 9112, 6).
 
-``begin`` is on the path of every request: it joins text and encodes once, looks statuses and names up in
-memos, and leaves the explaining to the moment when something is wrong.
+``begin`` is on the path of every request: it joins text and encodes once, looks statuses and names up in memos, and
+leaves the explaining to the moment when something is wrong.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ _CLOSE = BodyMode.CLOSE
 class ResponseStart:
     """What goes out first, and how to go on.
 
-    ``head`` is complete, with its empty line. ``length`` is what the body must have, in mode LENGTH.
-    ``keep_alive`` says whether another request may be read after this response; never after a 101, where the
-    connection changes hands.
+    ``head`` is complete, with its empty line. ``length`` is what the body must have, in mode LENGTH. ``keep_alive``
+    says whether another request may be read after this response; never after a 101, where the connection changes
+    hands.
     """
 
     __slots__ = ("head", "keep_alive", "length", "mode")
@@ -76,10 +76,9 @@ def begin(
 ) -> ResponseStart:
     """Make the head of a final response, and decide how its body is framed.
 
-    For a gateway, in a worker. ``method``, ``minor`` and ``keep_alive`` are the request's. ``date_server``
-    holds our own ``Date`` and ``Server`` lines, each with its line end; a line that the application sets
-    itself replaces ours. ``known_length`` is the length of the whole body where that is known, in case the
-    application did not say.
+    For a gateway, in a worker. ``method``, ``minor`` and ``keep_alive`` are the request's. ``date_server`` holds
+    our own ``Date`` and ``Server`` lines, each with its line end; a line that the application sets itself replaces
+    ours. ``known_length`` is the length of the whole body where that is known, in case the application did not say.
 
     Raises:
         ApplicationError: naming the status or the header that cannot be sent.
@@ -224,8 +223,7 @@ _NAMES: Memo[str, _Name] = Memo(_parse_name, 1024)
 def _check_value(name: str, value: str) -> None:
     if not isinstance(value, str):
         raise ApplicationError(f"the value of the header {name} must be a str, not {type(value).__name__}")
-    # No CR, LF or NUL (RFC 9110, 5.5), which would end the line or the head; nor any control character but
-    # HTAB.
+    # No CR, LF or NUL (RFC 9110, 5.5), which would end the line or the head; nor any control character but HTAB.
     if _control_character(value):
         raise ApplicationError(f"the value of the header {name} holds a control character: {value!r}")
     # PEP 3333: a str stands for bytes.
@@ -279,16 +277,14 @@ def _framing(
 ) -> tuple[BodyMode, int | None]:
     """Decide how the body is framed, and which Content-Length is sent: the one place (RFC 9112, 6)."""
     if not has_body:
-        # No Content-Length in a response of 1xx or 204, and no Transfer-Encoding (RFC 9110, 8.6; RFC 9112,
-        # 6.1).
+        # No Content-Length in a response of 1xx or 204, and no Transfer-Encoding (RFC 9110, 8.6; RFC 9112, 6.1).
         return BodyMode.NONE, None
     if code == 304:
         # It may tell the length that a 200 would have had; only the application knows that.
         return BodyMode.NONE, declared
     if method == "HEAD":
-        # The length is that of the answer to GET. An empty body says nothing about that; one that is not
-        # does.
-        return BodyMode.NONE, known or None if declared is None else declared
+        # The length is that of the answer to GET. An empty body says nothing about that; one that is not does.
+        return BodyMode.NONE, (known or None) if declared is None else declared
     length = known if declared is None else declared
     if length is not None:
         return BodyMode.LENGTH, length

@@ -11,6 +11,7 @@ whoever had something to say to it.
 from __future__ import annotations
 
 import json
+import os
 import socket
 from dataclasses import asdict, dataclass
 
@@ -133,6 +134,8 @@ class Channel:
                 break
             except OSError:
                 data, fds = b"", []
+            for fd in fds:
+                os.set_inheritable(fd, False)
             self._fds += fds
             self._buffer += data
             self._closed_by_peer = not data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from workerkit.errors import ProtocolError
 from workerkit.http.body import BodyDecoder, body_decoder
@@ -100,7 +101,7 @@ def byte_by_byte(data: bytes) -> Iterator[bytes]:
 
 def split_at(data: bytes, places: Iterable[int]) -> list[bytes]:
     borders = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    return [data[begin:end] for begin, end in zip(borders, borders[1:], strict=False)]
+    return [data[begin:end] for begin, end in pairwise(borders)]
 
 
 def every_way(data: bytes, limits: HttpLimits = LIMITS) -> list[Event]:

@@ -14,22 +14,24 @@ PROFILE = settings(max_examples=250, deadline=None, derandomize=True, database=N
 
 _word = st.text("abcXYZ019-", min_size=1, max_size=8).map(str.encode)
 _value = st.text("ab1 \t,;=\"'/()\xe9", max_size=12).map(lambda text: text.encode("latin-1"))
-_target = st.sampled_from(
-    [b"/", b"/a/b?c=d", b"/%41?", b"*", b"http://b.example/x?y", b"//", b"/a b", b"/#", b"/%", b"a", b""]
-)
+
+
+def mostly(good: list[bytes], bad: list[bytes]) -> st.SearchStrategy[bytes]:
+    """One of the good in nine cases of ten, since one bad part hides all others."""
+    return st.integers(0, 9).flatmap(lambda digit: st.sampled_from(good if digit else bad))
+
+
 _line = st.builds(
     b"%b %b %b\r\n".__mod__,
     st.tuples(
-        st.sampled_from([b"GET", b"POST", b"OPTIONS", b"HEAD", b"BREW", b"CONNECT", b"get"]),
-        _target,
-        st.sampled_from([b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0"]),
+        mostly([b"GET", b"POST", b"OPTIONS", b"HEAD"], [b"BREW", b"CONNECT", b"get"]),
+        mostly([b"/", b"/a/b?c=d", b"/%41?", b"http://b.example/x?y", b"//"], [b"*", b"/a b", b"/#", b"/%", b"a", b""]),
+        mostly([b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0"], [b"HTTP/2.0", b"http/1.1", b"HTTP/1.2"]),
     ),
 )
 _field = st.one_of(
-    st.just(b"Host: a.example\r\n"),
-    st.just(b"Host: a.example\r\n"),
     st.builds(b"%b: %b\r\n".__mod__, st.tuples(_word, _value)),
-    st.sampled_from(
+    mostly(
         [
             b"Content-Length: 5\r\n",
             b"Transfer-Encoding: chunked\r\n",
@@ -38,13 +40,15 @@ _field = st.one_of(
             b"Upgrade: x\r\n",
             b"Expect: 100-continue\r\n",
             b"content-length: 0\r\n",
+        ],
+        [
             b"Transfer-Encoding: gzip, chunked\r\n",
             b" folded\r\n",
             b"Name : x\r\n",
             b"Host: b c\r\n",
             b"A: \x00\r\n",
             b"A: b\n",
-        ]
+        ],
     ),
 )
 _body = st.sampled_from(
@@ -59,8 +63,9 @@ _body = st.sampled_from(
     ]
 )
 _request = st.builds(
-    lambda line, fields, body: line + b"".join(fields) + b"\r\n" + body,
+    lambda line, host, fields, body: line + host + b"".join(fields) + b"\r\n" + body,
     _line,
+    mostly([b"Host: a.example\r\n"], [b"", b"Host: a\r\nHost: a\r\n"]),
     st.lists(_field, max_size=5),
     _body,
 )
@@ -154,8 +159,8 @@ def test_a_damaged_request_is_judged_once(
 ) -> None:
     """Bytes replaced, put in or taken out anywhere: one verdict, and if it is good then h11's is, too."""
     for place, replacement, length in damages:
-        place %= len(data) + 1
-        data = data[:place] + replacement + data[place + length :]
+        begin = place % (len(data) + 1)
+        data = data[:begin] + replacement + data[begin + length :]
     assume(data)
 
     check(data, places)

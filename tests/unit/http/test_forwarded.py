@@ -115,7 +115,7 @@ def test_a_peer_that_is_none_is_refused_when_the_options_are_read() -> None:
     [check] = [field.metadata["check"] for field in fields(ForwardedOptions) if field.name == "forwarded_allow_ips"]
 
     check(("*", "unix", "127.0.0.1", "10.0.0.0/8", "::1", "2001:db8::/32"))
-    with pytest.raises(ValueError, match="'proxy.example' is not"):
+    with pytest.raises(ValueError, match=r"'proxy\.example' is not"):
         check(("127.0.0.1", "proxy.example"))
 
 

@@ -59,7 +59,18 @@ def test_a_target_is_split_by_its_form(line: bytes, expected: tuple[object, ...]
 
 @pytest.mark.parametrize(
     "host",
-    [b"a", b"a.example:80", b"a:", b"127.0.0.1", b"[::1]", b"[2001:db8::1]:8000", b"a_b", b"xn--bcher-kva", b"%41", b""],
+    [
+        b"a",
+        b"a.example:80",
+        b"a:",
+        b"127.0.0.1",
+        b"[::1]",
+        b"[2001:db8::1]:8000",
+        b"a_b",
+        b"xn--bcher-kva",
+        b"%41",
+        b"",
+    ],
 )
 def test_a_host_is_a_host_and_a_port(host: bytes) -> None:
     """Names, addresses, ports and the empty value of a target without authority are all valid."""

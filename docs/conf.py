@@ -1,0 +1,54 @@
+"""How the documentation is built: ``sphinx-build -n -W docs docs/_build``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+from docutils import nodes
+from pygments.lexers.special import TextLexer
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+import workerkit
+
+project = "workerkit"
+copyright = "the workerkit developers"
+version = release = importlib.metadata.version("workerkit")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+myst_enable_extensions = ["attrs_inline"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build"]
+
+html_theme = "furo"
+html_title = "workerkit"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_format = "short"
+autodoc_typehints_description_target = "documented_params"
+
+# Types that stand in signatures and have no page of their own: Python's, and ours that are not public.
+nitpick_ignore_regex = [
+    ("py:.*", r"(collections|contextlib|enum|logging|pathlib|socket|typing|abc)\..*|ABC|IntEnum|Enum"),
+    ("py:.*", r"workerkit\.[a-z_]+\..*"),
+]
+
+
+def resolve_public_name(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
+) -> nodes.reference | None:
+    """Link ``workerkit.net.stream.Stream``, as signatures say it, to ``workerkit.Stream``, as the pages do."""
+    name = str(node.get("reftarget", "")).rpartition(".")[2]
+    if node.get("refdomain") != "py" or name not in workerkit.__all__:
+        return None
+    domain = env.domains.python_domain
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", f"workerkit.{name}", node, content)
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("missing-reference", resolve_public_name)
+    # Diagrams stay text: readable as such, and drawn by sites that know Mermaid.
+    app.add_lexer("mermaid", TextLexer)
