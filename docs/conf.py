@@ -31,7 +31,7 @@ autodoc_typehints_description_target = "documented_params"
 
 # Types that stand in signatures and have no page of their own: Python's, and ours that are not public.
 nitpick_ignore_regex = [
-    ("py:.*", r"(collections|contextlib|enum|logging|pathlib|socket|typing|abc)\..*|ABC|IntEnum|Enum"),
+    ("py:.*", r"(collections|contextlib|enum|logging|pathlib|socket|typing|abc)\..*|ABC|IntEnum|Enum|Row"),
     ("py:.*", r"workerkit\.[a-z_]+\..*"),
 ]
 
@@ -47,8 +47,15 @@ def resolve_public_name(
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", f"workerkit.{name}", node, content)
 
 
+def keep_colons(_app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
+    """Keep napoleon from taking what precedes a colon in an attribute's description for its type."""
+    if what == "attribute":
+        lines[:0] = ["..", ""]
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", keep_colons, priority=100)
     app.connect("missing-reference", resolve_public_name)
     # Diagrams stay text: readable as such, and drawn by sites that know Mermaid.
     app.add_lexer("mermaid", TextLexer)

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
 
-PICTURES = frozenset({"text", "mermaid", "ini", "nginx", "dockerfile"})
+PICTURES = frozenset({"text", "mermaid", "ini", "nginx", "dockerfile", "yaml", "json"})
 """Languages of blocks that are looked at and not run."""
 
 _BLOCK = re.compile(

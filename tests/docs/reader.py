@@ -22,6 +22,7 @@ from typing import IO, Self
 from pages import ROOT, Block
 
 _INSTALL = re.compile(r"^python3 -m pip install \S+(?: && )?")
+_MAY_SERVE = re.compile(r"^(workerkit|python3)\b(?!.*&&)")
 _CONFIGURATION = re.compile(r"^workerkit\.toml$|\.conf\.py$")
 _DEADLINE = 30
 
@@ -97,7 +98,7 @@ class Reader:
         command = _INSTALL.sub("", command)  # whoever runs the tests has installed it
         if not command:
             return
-        if command.split()[0] in ("workerkit", "python3") and not block.exits:
+        if _MAY_SERVE.match(command) and not block.exits:
             said = self._run_server(command, output, block)
         else:
             said = self._run_to_completion(["bash", "-c", command], block)

@@ -200,9 +200,7 @@ def test_no_application(tmp_path: Path) -> None:
 def test_unknown_key_in_a_file(tmp_path: Path) -> None:
     """An unknown key in a TOML file is named with the file and the nearest key; exit code 1."""
     (tmp_path / "site.toml").write_text("wrokers = 2\n")
-    assert_for_people(
-        fail("-c", "site.toml", "hello", folder=tmp_path), 1, ["site.toml", "wrokers", "workers"]
-    )
+    assert_for_people(fail("-c", "site.toml", "hello", folder=tmp_path), 1, ["site.toml", "wrokers", "workers"])
 
 
 def test_configuration_file_that_is_missing(tmp_path: Path) -> None:
@@ -220,8 +218,6 @@ def test_configuration_file_that_fails(tmp_path: Path) -> None:
 
 def test_variable_of_the_wrong_kind(tmp_path: Path) -> None:
     """A platform variable with a senseless value is named with that value; exit code 1."""
-    finished = run_to_completion(
-        "-b", "127.0.0.1:0", "hello", folder=tmp_path, variables={"WEB_CONCURRENCY": "many"}
-    )
+    finished = run_to_completion("-b", "127.0.0.1:0", "hello", folder=tmp_path, variables={"WEB_CONCURRENCY": "many"})
 
     assert_for_people(finished, 1, ["WEB_CONCURRENCY", "many"])

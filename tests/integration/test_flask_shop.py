@@ -18,9 +18,7 @@ CUSTOMER = {"name": "Ada", "email": "ada@example.com", "address": "12 St James's
 @pytest.fixture(scope="module")
 def shop(serve_for_module: Launcher) -> Server:
     database = str(serve_for_module.folder / "shop.sqlite3")
-    return serve_for_module(
-        "app:app", workers=2, path=[SHOP], variables={"SHOP_DATABASE": database}, tracebacks=True
-    )
+    return serve_for_module("app:app", workers=2, path=[SHOP], variables={"SHOP_DATABASE": database}, tracebacks=True)
 
 
 def answering_pid(client: httpx.Client) -> int:
@@ -131,9 +129,7 @@ def test_uploads_that_are_no_pictures(shop: Server) -> None:
     """A text is refused with 415, and a file over the shop's own limit with 413."""
     with shop.client() as client:
         text = client.post("/products/1/picture", files={"picture": ("tea.png", b"not a picture")})
-        large = client.post(
-            "/products/1/picture", files={"picture": ("tea.png", PNG + bytes(9 * 1024 * 1024))}
-        )
+        large = client.post("/products/1/picture", files={"picture": ("tea.png", PNG + bytes(9 * 1024 * 1024))})
 
     assert text.status_code == 415
     assert large.status_code == 413

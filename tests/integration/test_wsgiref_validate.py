@@ -45,10 +45,7 @@ def test_body_of_known_length(server: Server) -> None:
 def test_chunked_upload(server: Server) -> None:
     """A body in chunks reaches the application without its framing."""
     with server.client() as client:
-        assert (
-            client.post("/echo", content=iter([b"first ", b"second ", WHOLE])).content
-            == b"first second " + WHOLE
-        )
+        assert client.post("/echo", content=iter([b"first ", b"second ", WHOLE])).content == b"first second " + WHOLE
 
 
 def test_upload_read_by_lines(server: Server) -> None:

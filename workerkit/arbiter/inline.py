@@ -83,6 +83,7 @@ class InlineArbiter(Arbiter):
             lifespan=pool.lifespan,
             channel=self._theirs,
             row=self._scoreboard.row(0),
+            siblings=(),
             logs=self.logs,
         )
 

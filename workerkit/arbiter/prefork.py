@@ -520,7 +520,7 @@ class PreforkArbiter(Arbiter):
         self._table.apply(Exited(slot))
         row = self._scoreboard.row(slot)
         row[Column.STATE] = State.GONE
-        row[Column.BUSY] = row[Column.CONNECTIONS] = 0
+        row[Column.BUSY] = row[Column.BUSY_SINCE] = row[Column.CONNECTIONS] = 0
         if expected and line.failure is None:
             self.log.info("%s left", str(handle).capitalize())
         elif not self._stopping:

@@ -49,6 +49,7 @@ class Birth:
             lifespan=pool.lifespan,
             channel=channel,
             row=self.scoreboard.row(slot),
+            siblings=tuple(self.scoreboard.row(other) for other in range(2 * pool.workers + 2)),
             logs=self.logs,
         )
 

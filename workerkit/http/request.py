@@ -62,13 +62,13 @@ class HeadReader:
     The reader keeps ``rest`` until then: who has taken it and lets the connection idle sets it to ``b""``.
     """
 
-    __slots__ = ("_cache", "_limits", "_partial", "rest")
+    __slots__ = ("_limits", "_partial", "cache", "rest")
 
     def __init__(self, limits: HttpLimits, cache: FieldsCache | None = None) -> None:
         if cache is not None and cache.limits is not limits and cache.limits != limits:
             raise ValueError("the cache holds what passed other limits")
         self._limits = limits
-        self._cache = cache
+        self.cache = cache
         self._partial: PartialHead | None = None
         self.rest = b""
 
@@ -124,7 +124,7 @@ class HeadReader:
             raise head_too_large(limits)
         line = parse_request_line(data[start:line_end])
         block = data[line_end + 2 : end]
-        cache = self._cache
+        cache = self.cache
         fields = parse_fields(block, limits) if cache is None else cache.parse(block)
         head = RequestHead(line, fields)
         _judge(head, fields)

@@ -6,10 +6,12 @@ connections alive over every reload and crash.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from workerkit.errors import BindError, ConfigError
@@ -63,6 +65,8 @@ class Listener:
 
     socket: socket.socket
     address: TCPAddress | UnixAddress
+    file: tuple[int, int] | None = None
+    """Device and inode of the Unix socket's file that was made for it; None: it has no file of ours."""
 
     def fileno(self) -> int:
         """Return the descriptor, to poll."""
@@ -75,11 +79,9 @@ class Listener:
 
     def close(self) -> None:
         """Close the arbiter's copy; remove a Unix socket's file if it is still ours."""
-        path = None
-        if isinstance(self.address, UnixAddress) and not self.address.is_abstract:
-            path = self.address.path
         self.socket.close()
-        if path is not None and os.path.exists(path):
+        path = self.address.path if isinstance(self.address, UnixAddress) else ""
+        if self.file is not None and _identity(path) == self.file:
             os.unlink(path)
 
 
@@ -115,17 +117,30 @@ def _open(address: Address, options: ListenerOptions) -> Listener:
     if not isinstance(address, InheritedAddress):
         listening.listen(options.backlog)
     listening.set_inheritable(False)
-    return Listener(listening, address_of(listening))
+    file = _identity(address.path) if isinstance(address, UnixAddress) and not address.is_abstract else None
+    return Listener(listening, address_of(listening), file)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _inherit(address: InheritedAddress) -> socket.socket:
     try:
-        inherited = socket.socket(fileno=os.dup(address.fd))
-        if not inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            raise BindError(f"{address} is a socket, but it does not listen; start it with listen() called")
+        given = socket.socket(fileno=address.fd)
     except OSError as error:
         raise BindError(f"{address} is no listening socket ({os.strerror(error.errno or 0)}); "
                         "it must be inherited from whoever starts workerkit") from error  # fmt: skip
+    # A copy is ours to close; the descriptor itself belongs to whoever gave it to us.
+    inherited = given.dup()
+    given.detach()
+    if not inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        inherited.close()
+        raise BindError(f"{address} is a socket, but it does not listen; start it with listen() called")
     return inherited
 
 
@@ -179,6 +194,11 @@ def _remove_stale(address: UnixAddress) -> None:
         except ConnectionRefusedError:
             os.unlink(address.path)
             return
+        except OSError as error:
+            # Its queue is full, or we may not connect to it: somebody is there all the same.
+            raise BindError(
+                f"{address} is in use ({error.strerror}); stop that server or choose another path"
+            ) from error
     raise BindError(f"{address} is in use: a server answers there; stop it or choose another path")
 
 
@@ -202,14 +222,19 @@ def _holder(port: int) -> str | None:
     """Name the process that listens on a TCP port, where /proc tells (Linux, and we may look)."""
     inodes = set(_listening_inodes(port))
     for pid in _pids() if inodes else ():
-        try:
-            held = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-        except OSError:
-            continue
-        if inodes & held:
+        if not inodes.isdisjoint(_descriptors(pid)):
             with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
                 return f"pid {pid} ({comm.read().strip()})"
     return None
+
+
+def _descriptors(pid: str) -> Iterator[str]:
+    """Tell what a process has open; it may close some, or end, or be none of our business, while we look."""
+    folder = f"/proc/{pid}/fd"
+    with contextlib.suppress(OSError):
+        for fd in os.listdir(folder):
+            with contextlib.suppress(OSError):
+                yield os.readlink(f"{folder}/{fd}")
 
 
 def _pids() -> list[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from workerkit.errors import Disconnected
+from workerkit.net.poller import WRITE
 from workerkit.net.stream import Stream
 
 _PIECE = 1 << 20
@@ -120,6 +121,7 @@ class Outbox:
         for piece in batch:
             if sent < len(piece):
                 self._queue[0] = piece[sent:]
+                self._stream.want = WRITE
                 return False
             sent -= len(piece)
             self._queue.popleft()
@@ -132,6 +134,7 @@ class Outbox:
                     self._stream.fileno(), piece.fd, piece.start, min(_PIECE, piece.end - piece.start)
                 )
             except BlockingIOError:
+                self._stream.want = WRITE
                 return False
             except OSError as error:
                 raise Disconnected("the peer closed the connection") from error

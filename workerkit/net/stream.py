@@ -42,7 +42,7 @@ class Stream:
         self.want = READ
         self.deadline: float | None = None
         self._wait = wait
-        self._unread = b""
+        self._unread = bytearray()
 
     def fileno(self) -> int:
         """Return the descriptor, to poll; -1 once closed."""
@@ -110,8 +110,12 @@ class Stream:
             Disconnected: The connection was reset.
         """
         if self._unread:
-            data, self._unread = self._unread[:size], self._unread[size:]
+            data = bytes(self._unread[:size])
+            del self._unread[:size]
             return data
+        return self._receive(size)
+
+    def _receive(self, size: int) -> bytes:
         while (received := self.recv(size)) is None:
             self.wait(self.want)
         return received
@@ -138,7 +142,8 @@ class Stream:
         Raises:
             ProtocolError: A line is longer than ``limit`` bytes.
         """
-        buffered = bytearray()
+        # Shared with read(): whoever stops between two lines finds the rest there.
+        buffered = self._unread
         searched = 0
         while True:
             end = buffered.find(b"\n", searched)
@@ -151,10 +156,12 @@ class Stream:
             searched = len(buffered)
             if searched >= limit:
                 raise ProtocolError(f"a line is longer than {limit} bytes")
-            data = self.read()
+            data = self._receive(65536)
             if not data:
                 if buffered:
-                    yield bytes(buffered)
+                    line = bytes(buffered)
+                    buffered.clear()
+                    yield line
                 return
             buffered += data
 

@@ -34,6 +34,9 @@ class Column(enum.IntEnum):
     """Requests (or other jobs) finished since the row was taken."""
     FAILURES = 8
     """Of these, the ones that failed: responses of 500 and above, jobs that raised."""
+    BUSY_SINCE = 9
+    """Nanoseconds of the monotonic clock at the start of the one job that runs now, 0 between jobs; by workers
+    that run one job at a time."""
 
 
 _TOTALS = (Column.ACCEPTED, Column.REQUESTS, Column.FAILURES)

@@ -191,7 +191,7 @@ class Http1Connection(Connection):
         super().__init__(stream)
         self._protocol = protocol
         self._phase = _IDLE
-        self._reader = HeadReader(protocol.limits, protocol.fields_cache)
+        self._reader = HeadReader(protocol.limits)
         self._received = b""
         self._leaving = False
         self._outbox: Outbox | None = None
@@ -227,7 +227,7 @@ class Http1Connection(Connection):
 
     def expire(self, now: float) -> Next:
         """Answer 408 to a request that did not arrive in time (RFC 9110 section 15.5.9); close in silence otherwise."""
-        if self._phase == _BODY or self._phase == _HEAD:
+        if self._phase in (_BODY, _HEAD):
             return self._refuse(ProtocolError("the request did not arrive in time", 408), now)
         self._phase = _CLOSED
         return Next.CLOSE
@@ -267,7 +267,7 @@ class Http1Connection(Connection):
         if head.chunked or head.content_length:
             return self._begin_body(head, now)
         self.body = io.BytesIO()
-        self._received = self._reader.rest
+        self._received, self._reader.rest = self._reader.rest, b""
         self._phase = _CALL
         return _RUN
 
@@ -286,7 +286,7 @@ class Http1Connection(Connection):
         self._decoder = decoder = body_decoder(head, self._protocol.limits)
         assert decoder is not None  # noqa: S101  the head announced a body
         self._body_buffer = None
-        self._received = self._reader.rest
+        self._received, self._reader.rest = self._reader.rest, b""
         if head.content_length > self._protocol.options.request_buffer:
             return self._stream_body()
         if head.expect_continue and not self._received:
@@ -646,6 +646,8 @@ class Http1Connection(Connection):
         if self._leaving and not self._received:
             return self._end()
         self._phase = _IDLE
+        # A client that comes once teaches the cache nothing.
+        self._reader.cache = self._protocol.fields_cache
         self.deadline = now + self._protocol.options.keepalive
         return _AGAIN if self._received else _WAIT_IDLE
 

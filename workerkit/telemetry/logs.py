@@ -10,6 +10,7 @@ first line that gets through.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -88,7 +89,16 @@ class ReopenableHandler(logging.StreamHandler[TextIO]):
         self.acquire()
         before, self.stream = self.stream, fresh
         self.release()
-        before.close()
+        # Closing writes out what a full disk has refused so far.
+        with contextlib.suppress(OSError):
+            before.close()
+
+    def close(self) -> None:
+        """Close the file; standard error is not ours to close."""
+        if self._path != "-":
+            with contextlib.suppress(OSError):
+                self.stream.close()
+        super().close()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line; count it where that fails."""
@@ -102,6 +112,8 @@ class ReopenableHandler(logging.StreamHandler[TextIO]):
         except OSError:
             # A full disk: serving goes on. Nothing else could be told to anybody.
             self._lost += 1
+        except Exception:  # noqa: BLE001  as in logging: a log call with wrong arguments does not end its caller
+            self.handleError(record)
 
 
 class Logs:

@@ -113,6 +113,8 @@ class WorkerContext:
     lifespan: Lifespan | None
     channel: Channel
     row: Row
+    siblings: tuple[Row, ...]
+    """The rows that workers of this pool may hold, its own among them; to read."""
     logs: Logs
     clock: Clock = monotonic
 

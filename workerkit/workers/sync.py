@@ -4,12 +4,14 @@ An event loop reads requests and flushes responses without blocking; only the ap
 drips bytes costs a table entry, and nothing waits for it.
 
 What a single thread cannot do is go on while the application runs, so the connections that it holds are hostages of
-the request that it runs. Three rules keep that fair to clients while there are siblings:
+the request that it runs. Four rules keep that fair to clients while there are siblings:
 
 * At most one new connection per turn, and none while a complete request waits: it stays in the backlog, from where
   any free sibling takes it. Only a connection that nobody took for ``_PATIENCE`` is accepted all the same.
-* After a request that ran for longer than ``_LONG``, keep-alive is declined for a while: a client that comes
-  back through the backlog is served by whoever is free.
+* Once a request of any worker of the pool has run for longer than ``_LONG``, all of them decline keep-alive for a
+  while, and take a new connection only when the last one has said what it wants: a client that comes back
+  through the backlog is served by whoever is free, and nobody waits behind a slow request.
+* Connections go round: whoever took one waits at the end of the queue for the next.
 * A leaving worker answers what has begun and starts nothing else.
 """
 
@@ -25,7 +27,9 @@ from workerkit.workers.server import ServerWorker
 
 _PATIENCE = 0.05
 _LONG = 0.1
-_DECLINE_FOR = 10.0
+_DECLINE_FOR = 30.0
+_LOOK_EVERY = 0.02
+_FIRST_REQUEST = 0.005
 
 # Plain names for the loop: an attribute of an enum costs it 0.1 µs.
 _IDLE = Next.IDLE
@@ -33,6 +37,7 @@ _READ = Next.READ
 _RUN = Next.RUN
 _BEAT = Column.BEAT
 _BUSY = Column.BUSY
+_BUSY_SINCE = Column.BUSY_SINCE
 
 
 class SyncWorker(ServerWorker):
@@ -49,6 +54,9 @@ class SyncWorker(ServerWorker):
         self._waiting_since: float | None = None
         self._has_siblings = context.workers > 1
         self._decline_until = 0.0
+        self._next_look = 0.0
+        self._newcomer: Connection | None = None
+        self._newcomer_until = 0.0
         self._draining = False
         self._ran = False
         self._next_scan = 0.0
@@ -78,13 +86,13 @@ class SyncWorker(ServerWorker):
         """Wait for something to happen and do it; False when it is time to leave."""
         if not self._again:
             self.context.logs.flush()
-        events = self._poller.poll(0 if self._again else self.beat_interval)
+        buffered = list(self._again) if self._again else None
+        events = self._poller.poll(0 if buffered else self._patience())
         now = self.clock()
         self.row.cells[_BEAT] = int(now * 1e9)
         self._ran = False
         acceptable: Listener | None = None
         connections = self.connections
-        buffered = list(self._again)
         for fd, _ in events:
             connection = connections.get(fd)
             if connection is not None:
@@ -96,9 +104,7 @@ class SyncWorker(ServerWorker):
             else:
                 acceptable = self._listeners.get(fd, acceptable)
         if buffered:
-            for connection in buffered:
-                self._again.pop(connection, None)
-                self._advance(connection, now)
+            self._go_on(buffered, now)
         if acceptable is None:
             self._waiting_since = None
         elif self._listening:
@@ -106,6 +112,13 @@ class SyncWorker(ServerWorker):
         if now >= self._next_scan:
             self._scan(now)
         return True
+
+    def _go_on(self, buffered: list[Connection], now: float) -> None:
+        """Advance the connections that had more to do when the turn began."""
+        for connection in buffered:
+            if connection in self._again:
+                del self._again[connection]
+                self._advance(connection, now)
 
     def _advance(self, connection: Connection, now: float) -> None:
         step = connection.advance(now)
@@ -115,16 +128,18 @@ class SyncWorker(ServerWorker):
 
     def _run_job(self, connection: Connection) -> Next:
         self._ran = True
-        started = self.clock()
-        if started < self._decline_until and self._has_siblings:
-            connection.drain(started)
         cells = self.row.cells
+        if self._has_siblings:
+            started = self.clock()
+            cells[_BUSY_SINCE] = int(started * 1e9)
+            if started >= self._next_look:
+                self._look_at_siblings(started)
+            if started < self._decline_until:
+                connection.drain(started)
         cells[_BUSY] = 1
         failed = connection.take()()
-        cells[_BUSY] = 0
+        cells[_BUSY] = cells[_BUSY_SINCE] = 0
         ended = self.clock()
-        if ended - started > _LONG:
-            self._decline_until = ended + _DECLINE_FOR
         self.count(failed=failed is True)
         return connection.advance(ended)
 
@@ -154,11 +169,18 @@ class SyncWorker(ServerWorker):
             self._poller.unregister(connection.stream.fileno())
         self.discard(connection)
 
+    def _look_at_siblings(self, now: float) -> None:
+        """Notice a request that holds its worker up: the next one like it may come here."""
+        self._next_look = now + _LOOK_EVERY
+        late = int((now - _LONG) * 1e9)
+        if any(0 < row.cells[_BUSY_SINCE] < late for row in self.context.siblings):
+            self._decline_until = now + _DECLINE_FOR
+
     # -- accepting -----------------------------------------------------------------------------------------------
 
     def _adjust_listening(self) -> None:
         """Poll the listeners exactly while a connection could be accepted."""
-        wanted = not self._draining and self.may_accept
+        wanted = not self._draining and self._newcomer is None and self.may_accept
         if wanted == self._listening:
             return
         for fd in self._listeners:
@@ -177,8 +199,27 @@ class SyncWorker(ServerWorker):
         self._waiting_since = None
         connection = self.accept(listener)
         if connection is not None:
+            if self._has_siblings:
+                # The kernel wakes the process that registered first of those that wait: go to the end of that queue,
+                # or the same process would take every connection of a quiet hour.
+                self._poller.unregister(listener.fileno())
+                self._poller.register(listener.fileno(), READ | EXCLUSIVE)
             # Its request has usually arrived with it, so look before polling.
             self._advance(connection, now)
+            if now < self._decline_until and connection.interest and self._has_siblings:
+                self._newcomer = connection
+                self._newcomer_until = now + _FIRST_REQUEST
+
+    def _patience(self) -> float:
+        """Return how long the poller may wait."""
+        if self._newcomer is None:
+            return self.beat_interval
+        left = self._newcomer_until - self.clock()
+        if left > 0 and self._newcomer.stream.fileno() >= 0 and not self._ran:
+            return min(left, self.beat_interval)
+        self._newcomer = None
+        self._adjust_listening()
+        return self.beat_interval
 
     # -- deadlines and orders ------------------------------------------------------------------------------------
 

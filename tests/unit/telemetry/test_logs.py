@@ -1,0 +1,155 @@
+"""The error log and both logs together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from workerkit.errors import ConfigError
+from workerkit.telemetry.logs import LogOptions, Logs
+
+Open = Callable[..., Logs]
+
+
+@pytest.fixture
+def open_logs(tmp_path: Path) -> Iterator[Open]:
+    """Make logs in the test's folder; the loggers of the process are put back afterwards."""
+
+    def make(errorlog: str = "error.log", **options: object) -> Logs:
+        path = errorlog if errorlog == "-" else str(tmp_path / errorlog)
+        return Logs(LogOptions(errorlog=path, **options))  # type: ignore[arg-type]
+
+    yield make
+    Logs(LogOptions())
+
+
+def test_a_line_has_time_process_and_level(open_logs: Open, tmp_path: Path) -> None:
+    """Lines look like gunicorn's, so that what reads those reads these."""
+    open_logs().error.warning("low on %s", "memory")
+
+    line = (tmp_path / "error.log").read_text()
+    assert re.fullmatch(
+        rf"\[\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{{4}}\] \[{os.getpid()}\] \[WARNING\] low on memory\n", line
+    )
+
+
+def test_the_level_says_what_is_logged(open_logs: Open, tmp_path: Path) -> None:
+    """Lines below the level are dropped, however the level is spelled."""
+    logs = open_logs(loglevel="Error")
+    logs.error.warning("dropped")
+    logs.error.error("kept")
+
+    assert (tmp_path / "error.log").read_text().endswith("] kept\n")
+    assert "dropped" not in (tmp_path / "error.log").read_text()
+
+
+def test_a_dash_is_standard_error(open_logs: Open, capsys: pytest.CaptureFixture[str]) -> None:
+    """By default the log goes to standard error."""
+    open_logs("-").error.error("to the terminal")
+
+    assert "to the terminal" in capsys.readouterr().err
+
+
+def test_lines_are_written_once(open_logs: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Logs made anew replace the old ones, and the application's root logger gets no copy."""
+    open_logs("old.log")
+    open_logs().error.error("once")
+
+    assert (tmp_path / "error.log").read_text().count("once") == 1
+    assert (tmp_path / "old.log").read_text() == ""
+    assert not caplog.records
+
+
+def test_replaced_logs_are_closed(open_logs: Open) -> None:
+    """An embedder that makes arbiters again and again does not run out of descriptors."""
+    open_logs(accesslog=None)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        open_logs(accesslog=None)
+
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_without_an_access_log_there_is_none(open_logs: Open) -> None:
+    """The access log is off by default; flushing and reopening do not mind."""
+    logs = open_logs()
+    logs.flush()
+    logs.reopen()
+
+    assert logs.access is None
+
+
+def test_both_files_are_reopened(open_logs: Open, tmp_path: Path) -> None:
+    """After rotation both logs go on in new files."""
+    logs = open_logs(accesslog=str(tmp_path / "access.log"))
+    for name in ("error.log", "access.log"):
+        (tmp_path / name).rename(tmp_path / f"{name}.1")
+
+    logs.reopen()
+    logs.error.error("new")
+
+    assert "new" in (tmp_path / "error.log").read_text()
+    assert (tmp_path / "access.log").exists()
+
+
+def test_a_file_that_cannot_be_reopened_is_reported(open_logs: Open, tmp_path: Path) -> None:
+    """The old file goes on, and the reason stands in it."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    logs = open_logs("logs/error.log")
+    folder.rename(tmp_path / "moved")
+
+    logs.reopen()
+
+    assert "cannot open the log file" in (tmp_path / "moved/error.log").read_text()
+
+
+def test_a_full_disk_is_reported_when_it_is_over(open_logs: Open, tmp_path: Path) -> None:
+    """Lines that cannot be written stop nobody, also not while reopening; the next that can be tells how many."""
+    link = tmp_path / "error.log"
+    link.symlink_to("/dev/full")
+    logs = open_logs()
+    logs.error.error("lost")
+    logs.error.error("lost too")
+    link.unlink()
+
+    logs.reopen()
+    logs.error.error("found")
+
+    text = link.read_text()
+    assert text.endswith("] found\n(2 earlier lines could not be written)\n")
+    logs.error.error("again")
+    assert link.read_text().endswith("] again\n")
+
+
+def test_a_wrong_log_call_does_not_stop_its_caller(open_logs: Open, capsys: pytest.CaptureFixture[str]) -> None:
+    """A plugin's log call whose arguments do not fit is shown on standard error, as logging does, and goes on."""
+    open_logs().error.error("%d requests", "many")
+
+    assert "many" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_opened_is_an_error(open_logs: Open) -> None:
+    """A server whose log cannot be opened does not start, and says why."""
+    with pytest.raises(ConfigError, match="cannot open the log file"):
+        open_logs("none/error.log")
+
+
+def test_undecodable_text_is_written_somehow(open_logs: Open, tmp_path: Path) -> None:
+    """A lone surrogate in a path does not lose the line."""
+    open_logs().error.error("path %s", "a\udce9b")
+
+    assert r"path a\udce9b" in (tmp_path / "error.log").read_text()
+
+
+def test_plugins_log_below(open_logs: Open, tmp_path: Path) -> None:
+    """A logger below ours writes to the same file."""
+    open_logs()
+    logging.getLogger("workerkit.error.plugin").error("from a plugin")
+
+    assert "from a plugin" in (tmp_path / "error.log").read_text()
