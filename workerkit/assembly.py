@@ -16,7 +16,7 @@ from workerkit.arbiter.base import Arbiter, ArbiterOptions, Pool
 from workerkit.arbiter.table import DEFAULT_POOL
 from workerkit.config.schema import Schema
 from workerkit.config.settings import Settings
-from workerkit.errors import ConfigError
+from workerkit.errors import ConfigError, UsageError
 from workerkit.http.forwarded import ForwardedOptions, Trust
 from workerkit.http.limits import HttpLimits
 from workerkit.net.listener import ListenerOptions
@@ -207,7 +207,7 @@ def _pool(settings: Settings, served: object, lifespan: Lifespan | None, logs: L
     application = settings.build(ApplicationOptions)
     chosen = worker_class(settings["worker_class"])
     if served is None and not application.wsgi_app:
-        raise ConfigError("nothing to serve: name an application, as in `workerkit MODULE:APP`")
+        raise UsageError("nothing to serve: name an application, as in `workerkit MODULE:APP`")
     _enter(application)
     return Pool(
         name=DEFAULT_POOL,

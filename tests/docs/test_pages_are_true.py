@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import generate
@@ -16,7 +17,10 @@ import pytest
 from pages import ROOT
 
 import workerkit
+from workerkit.arbiter.policy import RestartBudget
 from workerkit.process import states
+from workerkit.protocols import http1
+from workerkit.workers import sync
 
 DOCS = ROOT / "docs"
 ENVIRON_APP = """\
@@ -70,6 +74,25 @@ def test_exit_codes() -> None:
         assert f"workerkit.{name}" in rows[str(getattr(workerkit, name).exit_code)]
 
 
+def test_figures_of_fairness() -> None:
+    """The page on fairness has the figures that the sync worker goes by."""
+    page = text_of("explanation/fairness.md")
+    figures = [f"for {sync._PATIENCE * 1000:g} ms", f"than {sync._LONG * 1000:g} ms", f"next {sync._DECLINE_FOR:g} s"]
+
+    assert [figure for figure in [*figures, f"up to {http1._GRACE:g} s"] if figure not in page] == []
+
+
+def test_figures_of_the_restart_budget() -> None:
+    """The page on restarts has the figures of the budget."""
+    page = " ".join(text_of("explanation/reload-and-restart.md").split())
+    budget = RestartBudget()
+
+    assert (budget.burst, budget.refill) == (8, 2)
+    assert "Eight deaths are replaced at once, and one more for every two seconds that pass." in page
+    assert f"waits {budget.first_delay:g} s" in page
+    assert f"up to {budget.longest_delay:g} s" in page
+
+
 def test_environ_keys(tmp_path: Path) -> None:
     """The page of the environ has each key that a request of the plainest kind brings, and no other."""
     (tmp_path / "keys.py").write_text(ENVIRON_APP)
@@ -95,11 +118,12 @@ def test_environ_keys(tmp_path: Path) -> None:
 def test_every_dependency_has_its_reason() -> None:
     """The page of dependencies names each distribution of pyproject.toml, and no other."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    required = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    required = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
     names = {re.split(r"[^\w.-]", requirement)[0] for requirement in required} - {"workerkit"}
-    cells = re.findall(r"^\|(?: [^|]* \|)? ([a-z][\w, -]*) \|", text_of("explanation/dependencies.md"), re.MULTILINE)
+    rows = [line.split("|") for line in text_of("explanation/dependencies.md").splitlines() if line[:1] == "|"]
+    cells = {row[-3].strip() for row in rows} - {"Distribution", "---", "both"}
 
-    assert names == {name for cell in cells for name in cell.split(", ")} - {"both"}
+    assert {name for cell in cells for name in cell.split(", ")} == names
 
 
 def printed_settings(words: list[str], folder: Path) -> str:
@@ -119,7 +143,7 @@ def printed_settings(words: list[str], folder: Path) -> str:
 def test_systemd_unit(tmp_path: Path) -> None:
     """The service's command line can be used, and systemd's patience is longer than ours."""
     unit = configparser.ConfigParser(interpolation=None)
-    unit.optionxform = str  # type: ignore[assignment,method-assign]  # keys are not made lower case
+    unit.optionxform = str  # keys are not made lower case
     unit.read_string(text_of("howto/app.service"))
     settings = tomllib.loads(printed_settings(shlex.split(unit["Service"]["ExecStart"]), tmp_path))
 
@@ -134,3 +158,20 @@ def test_container_command(tmp_path: Path) -> None:
 
     assert settings["bind"] == ["0.0.0.0:8000"]
     assert settings["graceful_timeout"] < 10
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_links_of_the_front_pages(name: str) -> None:
+    """Each link to a file of the repository leads to one (Sphinx looks after those inside docs/)."""
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text(encoding="utf-8"))
+
+    assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
+def test_readme_has_two_commands_to_start() -> None:
+    """Under "Start" stand two commands: one ends in a server, the other, which .ci/run takes, in the tests."""
+    start = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Start")[2].partition("\n## ")[0]
+    first, second = re.findall(r"^\$ (.+)$", start, re.MULTILINE)
+
+    assert first.endswith("&& workerkit workerkit_contrib.demo:app --workers 4")
+    assert second.endswith("&& python3 -m pytest")

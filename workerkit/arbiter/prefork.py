@@ -115,6 +115,7 @@ class PreforkArbiter(Arbiter):
         self._states = {name: _PoolState(pool, pool.workers) for name, pool in self.pools.items()}
         self._lines: dict[int, _Line] = {}
         self._events: deque[Event] = deque()
+        self._deaths: list[Event] = []
         self._started = False
         self._stopping = False
         self._quick = False
@@ -235,6 +236,9 @@ class PreforkArbiter(Arbiter):
         timeout = None if until is None else max(0.0, until - now)
         for key, _ in self._selector.select(timeout):
             key.data()
+        # A process's last words come before its death, whichever the selector saw first.
+        self._events.extend(self._deaths)
+        self._deaths.clear()
         woken = self._clock()
         if timeout is not None and woken - now > timeout + _OVERSLEPT:
             # We were stopped ourselves. Heartbeats that are old by now prove nothing about the workers.
@@ -314,7 +318,7 @@ class PreforkArbiter(Arbiter):
     def _watch(self, handle: WorkerHandle, line: _Line) -> None:
         assert handle.pid is not None  # noqa: S101  callers know it
         line.pidfd = os.pidfd_open(handle.pid)
-        self._selector.register(line.pidfd, EVENT_READ, lambda: self._reap(handle.slot))
+        self._selector.register(line.pidfd, EVENT_READ, lambda: self._deaths.append(lambda: self._reap(handle.slot)))
 
     def _order_stop(self, slot: int, now: float) -> None:
         handle = self._table.get(slot)
@@ -360,7 +364,7 @@ class PreforkArbiter(Arbiter):
         if channel.ended:
             self._selector.unregister(channel)
             if self._lines[slot].pidfd is None:
-                self._events.append(lambda: self._gone(slot, "ended before it told its pid"))
+                self._deaths.append(lambda: self._gone(slot, "ended before it told its pid"))
 
     def _on_message(self, slot: int, message: Message) -> None:
         handle = self._table.get(slot)

@@ -19,6 +19,9 @@ from workerkit.process.scoreboard import Scoreboard
 from workerkit.telemetry.logs import Logs
 from workerkit.workers.base import WorkerContext, live
 
+# Rows that a worker looks at beyond twice the workers of its pool: the pool may grow (TTIN), and there are molds.
+_SPARE = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Birth:
@@ -49,7 +52,7 @@ class Birth:
             lifespan=pool.lifespan,
             channel=channel,
             row=self.scoreboard.row(slot),
-            siblings=tuple(self.scoreboard.row(other) for other in range(2 * pool.workers + 2)),
+            siblings=tuple(self.scoreboard.row(other) for other in range(2 * pool.workers + _SPARE)),
             logs=self.logs,
         )
 

@@ -39,6 +39,7 @@ _RECEIVE: Final = 65536
 _DISCARD_LIMIT: Final = 65536
 _DISCARD_FOR: Final = 1.0
 _LINGER_FOR: Final = 2.0
+_GRACE: Final = 2.0
 _JOIN_BELOW: Final = 16384
 
 
@@ -232,12 +233,13 @@ class Http1Connection(Connection):
         self._phase = _CLOSED
         return Next.CLOSE
 
-    def drain(self, now: float) -> Next:  # noqa: ARG002  part of the contract
-        """Make the response under way the last one."""
+    def drain(self, now: float) -> Next:
+        """Make the response under way the last one; an idle client gets a moment, for its request may be on its way."""
         self._leaving = True
         if self._phase == _IDLE and not self._received:
-            self._phase = _CLOSED
-            return Next.CLOSE
+            grace = now + _GRACE
+            self.deadline = grace if self.deadline is None else min(self.deadline, grace)
+            return Next.IDLE
         return Next.AGAIN if self._received else _WAITING_FOR[self._phase]
 
     def close(self) -> None:
@@ -376,7 +378,12 @@ class Http1Connection(Connection):
                 data = self.stream.read(_RECEIVE)
                 if not data:
                     raise Disconnected("the request's body was cut short")
-            payload = decoder.feed(data)
+            try:
+                payload = decoder.feed(data)
+            except ProtocolError:
+                # Whatever the application makes of it, where the next request begins is no longer known.
+                self._leaving, self._keep_alive = True, False
+                raise
             if payload:
                 return payload
         self._received = decoder.rest
@@ -498,8 +505,8 @@ class Http1Connection(Connection):
         if begun.mode is _LENGTH:
             count = min(count, begun.length - self._sent)
         self._sent += count
+        # A file takes no buffer of ours, so the job does not wait for its reader.
         self._queue().write_file(file.fileno(), start, start + count)
-        self._relieve()
 
     def _send_chunk(self, data: bytes, size: int) -> None:
         if not size:
@@ -634,6 +641,7 @@ class Http1Connection(Connection):
                 if self.deadline is None or outbox.size < before:
                     self.deadline = now + self._protocol.options.write_timeout
                 return Next.WRITE
+            outbox.close()
             self._outbox = None
         self._close_body()
         if not self._keep_alive:
@@ -678,7 +686,11 @@ class Http1Connection(Connection):
                 if not data:
                     return self._end()
             self._discarded += len(data)
-            decoder.feed(data)
+            try:
+                decoder.feed(data)
+            except ProtocolError:
+                # The request has its answer; another one would be taken for the answer to the next.
+                return self._linger(now)
             if decoder.done:
                 self._received = decoder.rest
                 self._decoder = None
@@ -694,9 +706,9 @@ class Http1Connection(Connection):
         self._protocol.log.info("Refused a request from %s with %d: %s", self._peer_name(), error.status, error)
         try:
             self._send((answer,))
+            return self._linger(now)
         except Disconnected:
             return self._end()
-        return self._linger(now)
 
     def _linger(self, now: float) -> Next:
         """Close our side and read on for a moment, so that the answer is not lost to a reset (RFC 9112 section 9.6)."""

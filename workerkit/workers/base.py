@@ -143,7 +143,8 @@ class Worker(ABC):
         self.orders = context.channel.fileno()
         self.protocol: Protocol | None = None
         self._finished = 0
-        self._retiring = False
+        self.retiring = False
+        """Whether this worker has asked to be replaced."""
         self._retire_after = _with_jitter(context.options)
         # A third of the timeout leaves two beats to spare; once a second is cheap and keeps figures fresh.
         self.beat_interval = min(1.0, context.options.timeout / 3 or 1.0)
@@ -211,8 +212,8 @@ class Worker(ABC):
 
     def retire(self, reason: str) -> None:
         """Ask to be replaced. Go on working: the order to leave comes when the successor is ready."""
-        if not self._retiring:
-            self._retiring = True
+        if not self.retiring:
+            self.retiring = True
             self.context.channel.send(Retiring(reason))
 
 

@@ -22,6 +22,7 @@ from workerkit.net.poller import EXCLUSIVE, READ, WRITE, Poller, make_poller, wa
 from workerkit.net.protocol import Connection, Next
 from workerkit.net.stream import Stream, raise_deadline
 from workerkit.process.scoreboard import Column
+from workerkit.process.states import State
 from workerkit.workers.base import Order, WorkerContext
 from workerkit.workers.server import ServerWorker
 
@@ -30,6 +31,7 @@ _LONG = 0.1
 _DECLINE_FOR = 30.0
 _LOOK_EVERY = 0.02
 _FIRST_REQUEST = 0.005
+_SCAN_WHILE_DRAINING = 0.1
 
 # Plain names for the loop: an attribute of an enum costs it 0.1 µs.
 _IDLE = Next.IDLE
@@ -38,6 +40,7 @@ _RUN = Next.RUN
 _BEAT = Column.BEAT
 _BUSY = Column.BUSY
 _BUSY_SINCE = Column.BUSY_SINCE
+_STATE = Column.STATE
 
 
 class SyncWorker(ServerWorker):
@@ -60,6 +63,7 @@ class SyncWorker(ServerWorker):
         self._draining = False
         self._ran = False
         self._next_scan = 0.0
+        self._scan_interval = self.beat_interval
 
     def run(self) -> None:
         """Serve until told to leave."""
@@ -136,6 +140,9 @@ class SyncWorker(ServerWorker):
                 self._look_at_siblings(started)
             if started < self._decline_until:
                 connection.drain(started)
+        if self.retiring:
+            # Its clients come back by the backlog, to whoever is there then.
+            connection.drain(self.clock())
         cells[_BUSY] = 1
         failed = connection.take()()
         cells[_BUSY] = cells[_BUSY_SINCE] = 0
@@ -199,11 +206,10 @@ class SyncWorker(ServerWorker):
         self._waiting_since = None
         connection = self.accept(listener)
         if connection is not None:
-            if self._has_siblings:
-                # The kernel wakes the process that registered first of those that wait: go to the end of that queue,
-                # or the same process would take every connection of a quiet hour.
-                self._poller.unregister(listener.fileno())
-                self._poller.register(listener.fileno(), READ | EXCLUSIVE)
+            # The kernel wakes the process that registered first of those that wait: go to the end of that queue,
+            # or the same process would take every connection of a quiet hour.
+            self._poller.unregister(listener.fileno())
+            self._poller.register(listener.fileno(), READ | EXCLUSIVE)
             # Its request has usually arrived with it, so look before polling.
             self._advance(connection, now)
             if now < self._decline_until and connection.interest and self._has_siblings:
@@ -213,7 +219,7 @@ class SyncWorker(ServerWorker):
     def _patience(self) -> float:
         """Return how long the poller may wait."""
         if self._newcomer is None:
-            return self.beat_interval
+            return self._scan_interval
         left = self._newcomer_until - self.clock()
         if left > 0 and self._newcomer.stream.fileno() >= 0 and not self._ran:
             return min(left, self.beat_interval)
@@ -224,7 +230,8 @@ class SyncWorker(ServerWorker):
     # -- deadlines and orders ------------------------------------------------------------------------------------
 
     def _scan(self, now: float) -> None:
-        self._next_scan = now + self.beat_interval
+        self._next_scan = now + self._scan_interval
+        self._has_siblings = sum(row.cells[_STATE] == State.READY for row in self.context.siblings) > 1
         for connection in self.overdue(now):
             self._arrange(connection, connection.expire(now))
 
@@ -237,6 +244,8 @@ class SyncWorker(ServerWorker):
             if order is Order.DRAIN_LAST:
                 self._empty_backlog(now)
             self._draining = True
+            self._scan_interval = _SCAN_WHILE_DRAINING
+            self._next_scan = 0.0
             for connection in list(self.connections.values()):
                 self._arrange(connection, connection.drain(now))
         return True

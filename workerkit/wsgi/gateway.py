@@ -156,13 +156,13 @@ class _Call:
             raise ApplicationError("write() was called after the request had ended")
         if not self._exchange.started:
             self._start(None)
-        self._exchange.write(data)
+        self._exchange.write(data if type(data) is bytes else _checked(data))
 
     def send(self, result: Iterable[bytes]) -> None:
         """Send what the application returned."""
         for data in result:
             if data:
-                self.write(_checked(data))
+                self.write(data)
         if not self._exchange.started:
             self._start(0)
 

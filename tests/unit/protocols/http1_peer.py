@@ -13,7 +13,6 @@ from typing import Any
 from workerkit.http.forwarded import ForwardedOptions, Trust
 from workerkit.http.limits import HttpLimits
 from workerkit.net.address import TCPAddress
-from workerkit.net.poller import READ
 from workerkit.net.protocol import Next
 from workerkit.net.stream import Stream, raise_deadline
 from workerkit.protocols.http1 import Http1, Http1Connection, HttpOptions
@@ -80,7 +79,7 @@ def make_protocol(
     access: AccessLog | None = None,
     **options: Any,
 ) -> Http1:
-    facts = WsgiFacts(multithread=False, multiprocess=False, sendfile=options.get("sendfile", True), worker_class="test")
+    facts = WsgiFacts(False, False, sendfile=options.get("sendfile", True), worker_class="test")
     gateway = WsgiGateway(application, facts, Trust(ForwardedOptions()))
     return Http1(gateway, HttpOptions(**options), limits or HttpLimits(), LOG, access, clock)
 
@@ -225,6 +224,3 @@ def parts(*data: bytes, **headers: str) -> Application:
         yield from data
 
     return application
-
-
-WANTS_INPUT = READ
