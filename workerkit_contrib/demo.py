@@ -94,7 +94,7 @@ def _wanted_pause(environ: WSGIEnvironment) -> int:
 def _lines() -> Iterator[bytes]:
     for number in range(1, STREAMED_LINES + 1):
         yield f"{number:2} of {STREAMED_LINES}, from worker {os.getpid()}\n".encode()
-        _pause(150)
+        _pause(100)
 
 
 def _pause(milliseconds: int) -> None:

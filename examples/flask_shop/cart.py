@@ -56,9 +56,7 @@ def buy(customer: str, email: str, address: str) -> int:
         for line in lines():
             if line.product["stock"] < line.quantity:
                 raise OutOfStockError(f"Only {line.product['stock']} of {line.product['name']} are left.")
-            connection.execute(
-                "UPDATE product SET stock = stock - ? WHERE id = ?", (line.quantity, line.product["id"])
-            )
+            connection.execute("UPDATE product SET stock = stock - ? WHERE id = ?", (line.quantity, line.product["id"]))
             connection.execute(
                 "INSERT INTO purchase_line (purchase_id, product_id, quantity, cents) VALUES (?, ?, ?, ?)",
                 (purchase, line.product["id"], line.quantity, line.product["cents"]),

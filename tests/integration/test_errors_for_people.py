@@ -62,6 +62,17 @@ def test_address_in_use_is_told_before_the_application_is_imported(tmp_path: Pat
     assert "undefined_database" not in "\n".join(finished.err)
 
 
+def test_unix_socket_in_use(tmp_path: Path, serve: Launcher) -> None:
+    """A unix socket on which somebody listens is left alone and named; exit code 1."""
+    path = tmp_path / "web.sock"
+    holder = serve("hello", bind=f"unix:{path}")
+    finished = fail("--bind", f"unix:{path}", "hello", folder=tmp_path)
+
+    assert_for_people(finished, 1, [str(path)])
+    with holder.client() as client:
+        assert client.get("/").status_code == 200
+
+
 def test_address_that_is_not_ours(tmp_path: Path) -> None:
     """An address that this machine does not have is named; exit code 1."""
     finished = fail("--bind", "192.0.2.1:8000", "hello", folder=tmp_path)

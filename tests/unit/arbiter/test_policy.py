@@ -15,7 +15,9 @@ def wanted(workers: int = 2, generation: int = 1, **facts: object) -> Wanted:
     return Wanted(workers=workers, generation=generation, timeout=30.0, boot_timeout=60.0, **facts)  # type: ignore[arg-type]
 
 
-def worker(slot: int, number: int = 0, generation: int = 1, state: State = State.READY, **facts: object) -> WorkerHandle:
+def worker(
+    slot: int, number: int = 0, generation: int = 1, state: State = State.READY, **facts: object
+) -> WorkerHandle:
     handle = WorkerHandle(Role.WORKER, DEFAULT_POOL, slot, number, generation, NOW - 5.0, pid=100 + slot, state=state)
     handle.ready_at = NOW - 1.0 if state is State.READY else None
     handle.beat = NOW

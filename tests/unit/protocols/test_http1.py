@@ -1017,11 +1017,11 @@ def test_draining_gives_an_idle_connection_a_moment(connect: Connect) -> None:
         peer.ask(get())
         assert peer.carry_out(peer.connection.drain(peer.clock())) is Next.IDLE
         assert peer.time_left is not None
-        assert peer.time_left <= 1.0
+        assert peer.time_left <= 2.0
 
     assert asking.ask(get())[0].headers["connection"] == "close"
     assert asking.at_end
-    assert silent.connection.expire(silent.clock() + 1.0) is Next.CLOSE
+    assert silent.connection.expire(silent.clock() + 2.0) is Next.CLOSE
 
 
 def test_draining_does_not_prolong_a_life(connect: Connect) -> None:
