@@ -61,7 +61,11 @@ class Connection(ABC):
         return Next.CLOSE
 
     def drain(self, now: float) -> Next:  # noqa: ARG002  for those who need the time
-        """Finish this exchange and start no other: the worker is leaving, or busy. May be called again."""
+        """Finish this exchange and start no other: the worker is leaving, or busy.
+
+        May be called again, and by another thread while a job of this connection runs; what it answers is not
+        used then. So it sets a flag, or shuts the reading side of the stream, and no more.
+        """
         return Next.CLOSE
 
     def export(self) -> bytes | None:

@@ -88,6 +88,17 @@ class Stream:
             # It is gone already, so it needs not be told.
             return
 
+    def shut_read(self) -> None:
+        """End the input: whoever reads, or waits to, gets what has arrived already and then the end.
+
+        This is how a worker that is leaving ends a dialogue, whichever thread or greenlet waits in it.
+        """
+        try:
+            self.socket.shutdown(socket.SHUT_RD)
+        except OSError:
+            # It is gone already, so its input has ended.
+            return
+
     def close(self) -> None:
         """Close the connection; again is harmless."""
         self.socket.close()
