@@ -29,15 +29,20 @@ from workerkit.wsgi.gateway import Application, WsgiFacts, WsgiGateway
 from workerkit.wsgi.loader import load_application
 
 
+_WORKERS = "must be auto, or a number from 0 to 512"
+
+
 def _parse_workers(text: str) -> int:
     if text.strip().lower() == "auto":
         return usable_cpus()
+    if not text.strip().isdecimal():
+        raise ValueError(_WORKERS)
     return int(text)
 
 
 def _check_workers(value: int) -> None:
     if not 0 <= value <= 512:  # half of the scoreboard's rows: a reload overlaps
-        raise ValueError("must be auto, or a number from 0 to 512")
+        raise ValueError(_WORKERS)
 
 
 @dataclass(frozen=True, slots=True)

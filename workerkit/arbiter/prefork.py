@@ -92,6 +92,8 @@ class _Line:
     channel: Channel
     pidfd: int | None = None
     failure: BootFailed | None = None
+    killed: str | None = None
+    """Why we killed it, when it had not been told to leave."""
 
 
 Event = Callable[[], None]
@@ -334,8 +336,10 @@ class PreforkArbiter(Arbiter):
         assert handle is not None  # noqa: S101  the plan was made from the table
         if not self._quick:
             self.log.critical("Killing %s: %s", handle, reason)
-        self._table.apply(StopOrdered(slot, now + _KILL_AGAIN))
         line = self._lines[slot]
+        if handle.stop_deadline is None:
+            line.killed = reason
+        self._table.apply(StopOrdered(slot, now + _KILL_AGAIN))
         if line.pidfd is not None:
             signal.pidfd_send_signal(line.pidfd, signal.SIGKILL)
         else:
@@ -520,7 +524,9 @@ class PreforkArbiter(Arbiter):
             self._selector.unregister(line.pidfd)
             os.close(line.pidfd)
         line.channel.close()
-        expected = handle.stop_deadline is not None
+        if line.killed is not None and handle.ready_at is None and line.failure is None:
+            line.failure = BootFailed(line.killed, "", BootError.exit_code)
+        expected = handle.stop_deadline is not None and line.killed is None
         self._table.apply(Exited(slot))
         row = self._scoreboard.row(slot)
         row[Column.STATE] = State.GONE
@@ -567,6 +573,9 @@ class PreforkArbiter(Arbiter):
         if self._fatal is None:
             self._fatal = BootError(failure.reason, failure.frames)
             self._fatal.exit_code = failure.exit_code
+            if not self.logs.on_stderr:
+                # Whoever called us prints the exception; the log file would end without a reason.
+                self.log.critical("No worker could boot: %s\n%s", failure.reason, failure.frames)
 
     # -- the end -------------------------------------------------------------------------------------------------
 

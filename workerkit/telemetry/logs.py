@@ -131,6 +131,7 @@ class Logs:
             logging.Formatter("%(asctime)s [%(process)d] [%(levelname)s] %(message)s", "[%Y-%m-%d %H:%M:%S %z]")
         )
         self.error.addHandler(self._handler)
+        self.on_stderr = options.errorlog == "-"
         self.access: AccessLog | None = None
         if options.accesslog is not None:
             self.access = AccessLog(options.accesslog, options.access_log_format)

@@ -244,6 +244,8 @@ class SyncWorker(ServerWorker):
             if order is Order.DRAIN_LAST:
                 self._empty_backlog(now)
             self._draining = True
+            # At once: this very turn may have found somebody to accept.
+            self._adjust_listening()
             self._scan_interval = _SCAN_WHILE_DRAINING
             self._next_scan = 0.0
             for connection in list(self.connections.values()):

@@ -48,6 +48,8 @@ class EnvironBuilder:
             "SERVER_PROTOCOL": _PROTOCOLS[head.minor],
             "wsgi.input": body,
         }
+        if environ["SCRIPT_NAME"]:
+            self._mount(environ)
         if host is not None:
             environ["REMOTE_ADDR"] = host
             environ["REMOTE_PORT"] = str(peer[1])
@@ -55,6 +57,17 @@ class EnvironBuilder:
             # RFC 9112 section 3.2.2: the target's authority replaces Host.
             environ["HTTP_HOST"] = head.authority
         return environ
+
+    @staticmethod
+    def _mount(environ: Environ) -> None:
+        """Take the mount point off the path (PEP 3333); a path outside of it is served as it is."""
+        mount = environ["SCRIPT_NAME"].rstrip("/")
+        path = environ["PATH_INFO"]
+        if path == mount or path.startswith(mount + "/"):
+            environ["PATH_INFO"] = path[len(mount) :]
+            environ["SCRIPT_NAME"] = mount
+        else:
+            environ["SCRIPT_NAME"] = ""
 
     def _template(self, local: Address) -> Environ:
         name, port = (local.host, str(local.port)) if isinstance(local, TCPAddress) else ("localhost", "80")
@@ -80,10 +93,15 @@ class EnvironBuilder:
     def _make_fields(self, fields: Fields, trusted: bool) -> Environ:
         part: Environ = {}
         for name, value in fields.pairs:
-            key = environ_name(name) or self._trust.underscored(name, trusted)
-            if key is None:
-                continue
             text = value.decode("latin-1")
+            key = environ_name(name)
+            if key is None:
+                key = self._trust.underscored(name, trusted)
+                if key is None:
+                    continue
+                if trusted and key == "HTTP_SCRIPT_NAME":
+                    # A proxy of ours says where it has mounted us; a client's Script-Name is another field.
+                    part["SCRIPT_NAME"] = text
             # RFC 9110 section 5.3: repeated fields are one list; cookies are joined by their own sign.
             part[key] = f"{part[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}" if key in part else text
         part["wsgi.url_scheme"] = self._trust.scheme(fields.pairs) if trusted else "http"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
+import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +97,9 @@ class Crew:
         assert len(messages) == 1, f"{messages}\n{self.log}"
         return messages[0]
 
-    def spawn(self, worker_class: type[Worker], *, parent: int | None = None, **facts: Any) -> int:
+    def spawn(
+        self, worker_class: type[Worker], *, parent: int | None = None, prepared: bool = False, **facts: Any
+    ) -> int:
         """Fork a process that is a worker, by the same function as the arbiter."""
         here = os.getpid() if parent is None else parent
         context = self.context(**facts)
@@ -103,7 +108,7 @@ class Crew:
             self.arbiters_end.close()
             for client in self._clients:
                 client.close()
-            return live(worker_class, context, here)
+            return live(worker_class, context, here, prepared=prepared)
 
         pid = fork(child)
         self.children.append(pid)
@@ -145,7 +150,8 @@ class Crew:
 
 def http(gateway: Gateway, clock: AnyClock = monotonic, **options: Any) -> Callable[[], Http1]:
     """Return a factory of HTTP, as a pool's ``serve`` is one."""
-    protocol = Http1(gateway, HttpOptions(**options), HttpLimits(), Logs(LogOptions()).error, None, clock)
+    log = logging.getLogger("workerkit.error")
+    protocol = Http1(gateway, HttpOptions(**options), HttpLimits(), log, None, clock)
     return lambda: protocol
 
 
@@ -189,6 +195,19 @@ def has_ended(client: socket.socket) -> bool:
         return True
     finally:
         client.settimeout(DEADLINE)
+
+
+@contextlib.contextmanager
+def out_of_descriptors() -> Iterator[None]:
+    """Let this process open nothing more, as when it has reached its limit."""
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def has_answer(client: socket.socket) -> bool:

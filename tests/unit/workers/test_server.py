@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import socket
 from collections.abc import Iterator
 
 import pytest
-from crew import Clock, Crew
+from crew import Clock, Crew, out_of_descriptors
 
 from workerkit.errors import ConfigError
 from workerkit.net.protocol import Connection, Job, Next, Protocol
@@ -93,16 +91,8 @@ def test_nothing_there_is_no_error(crew: Crew, doorman: Doorman) -> None:
 def test_out_of_descriptors_accepting_pauses(crew: Crew, doorman: Doorman, clock: Clock) -> None:
     """Without a free descriptor accepting pauses, one line says so, and the client is taken afterwards."""
     crew.connect()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
-    holes = [os.dup(0) for _ in range(highest + 1 - len(os.listdir("/proc/self/fd")) + 1)]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max([highest, *holes]) + 1, hard))
-    try:
+    with out_of_descriptors():
         assert doorman.accept(crew.listeners[0]) is None
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        for hole in holes:
-            os.close(hole)
 
     assert not doorman.may_accept
     assert crew.log.count("Accepting pauses for 0.5 s") == 1
