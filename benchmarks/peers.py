@@ -31,7 +31,7 @@ class Peer:
 
 def _workerkit(worker_class: str, options: str = "") -> Peer:
     command = (
-        "{bin}/python -m workerkit --bind {address} --workers {workers} --keep-alive 75"
+        "{bin}/workerkit --bind {address} --workers {workers} --keep-alive 75"
         f" --worker-class {worker_class} {options} {{app}}"
     )
     return Peer(f"workerkit {worker_class}", "workerkit", (), command)

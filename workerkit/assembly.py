@@ -21,22 +21,22 @@ from workerkit.http.forwarded import ForwardedOptions, Trust
 from workerkit.http.limits import HttpLimits
 from workerkit.net.listener import ListenerOptions
 from workerkit.net.protocol import Protocol
-from workerkit.process.cpus import usable_cpus
 from workerkit.protocols.http1 import Http1, HttpOptions
 from workerkit.telemetry.logs import LogOptions, Logs
 from workerkit.workers.base import API_VERSION, Lifespan, Worker, WorkerOptions
 from workerkit.wsgi.gateway import Application, WsgiFacts, WsgiGateway
 from workerkit.wsgi.loader import load_application
 
-
 _WORKERS = "must be auto, or a number from 0 to 512"
 
 
 def _parse_workers(text: str) -> int:
     if text.strip().lower() == "auto":
+        from workerkit.process.cpus import usable_cpus  # noqa: PLC0415  it needs pathlib, which is slow to import
+
         return usable_cpus()
     if not text.strip().isdecimal():
-        raise ValueError(_WORKERS)
+        raise ValueError(f"{_WORKERS}, not {text!r}")
     return int(text)
 
 
@@ -164,7 +164,7 @@ def check(settings: Settings) -> str:
     """
     logs = Logs(settings.build(LogOptions))
     pool = _pool(settings, None, None, logs)
-    pool.worker_class.prepare()
+    pool.worker_class.prepare(pool.class_options)
     assert pool.serve is not None  # noqa: S101  _pool refuses to serve nothing
     pool.serve()
     return f"OK: {settings['wsgi_app']} can be served by {pool.workers} {settings['worker_class']} worker(s)"
@@ -210,7 +210,7 @@ def section_of(name: str) -> str:
 
 def _pool(settings: Settings, served: object, lifespan: Lifespan | None, logs: Logs) -> Pool:
     application = settings.build(ApplicationOptions)
-    chosen = worker_class(settings["worker_class"])
+    chosen = _chosen_class(settings, logs)
     if served is None and not application.wsgi_app:
         raise UsageError("nothing to serve: name an application, as in `workerkit MODULE:APP`")
     _enter(application)
@@ -225,6 +225,17 @@ def _pool(settings: Settings, served: object, lifespan: Lifespan | None, logs: L
         lifespan=lifespan,
         preload=application.preload_app and settings["workers"] > 0,
     )
+
+
+def _chosen_class(settings: Settings, logs: Logs) -> type[Worker]:
+    """Return the worker class, or the one that it leaves the work to with these settings."""
+    name = settings["worker_class"]
+    chosen = worker_class(name)
+    instead = chosen.stand_in(settings.build(chosen.Options))
+    if instead is None:
+        return chosen
+    logs.error.info("The %s worker class is used instead of %s, as its settings ask for", instead, name)
+    return worker_class(instead)
 
 
 def _enter(application: ApplicationOptions) -> None:

@@ -13,7 +13,7 @@ import pytest
 from workerkit import plugins
 from workerkit.errors import PluginError
 from workerkit.frames import user_frames
-from workerkit.plugins import Plugin
+from workerkit.plugins import Plugin, entry_points
 
 GROUP = plugins.WORKERS
 
@@ -140,6 +140,20 @@ def test_ours_win_a_clash(site):
 
     assert plugins.load(GROUP, "sync", Worker, 1) is Good
     assert plugins.load(GROUP, "another#sync", Worker, 0) is Old
+
+
+@pytest.mark.parametrize(("name", "reads"), [("sync", 1), ("workerkit#sync", 1), ("trio#trio", 1), ("trio", 3)])
+def test_metadata_is_read_no_further_than_a_name_needs(site, monkeypatch, name, reads):
+    """For a name of ours, or of a distribution that is named, nobody else's metadata is read."""
+    install(site, "another", sync="contract:Old")
+    install(site, "trio", trio="contract:Good")
+    install(site, "workerkit", sync="contract:Good")
+    read = []
+    real = entry_points._read
+    monkeypatch.setattr(entry_points, "_read", lambda path: read.append(path) or real(path))
+
+    assert plugins.load(GROUP, name, Worker, 1) is Good
+    assert len(set(read)) == reads
 
 
 def test_a_name_of_two_distributions_is_ambiguous(site):

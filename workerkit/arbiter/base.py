@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from workerkit.net.listener import Listener, ListenerOptions
 from workerkit.net.protocol import Protocol
@@ -41,8 +42,7 @@ class ArbiterOptions:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(NamedTuple):
     """Workers of one class that serve one thing."""
 
     name: str
@@ -57,8 +57,7 @@ class Pool:
     preload: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerStatus:
+class WorkerStatus(NamedTuple):
     """One worker, for people and monitors."""
 
     pool: str

@@ -41,10 +41,14 @@ class InlineArbiter(Arbiter):
 
     def start(self) -> None:
         """Open the listeners; see ``Arbiter.start``."""
-        if self._pidfile is not None:
-            self._pidfile.write()
         pool = self._pool
-        self.listeners[pool.name] = open_listeners(pool.listen) if pool.listen is not None else ()
+        try:
+            if self._pidfile is not None:
+                self._pidfile.write()
+            self.listeners[pool.name] = open_listeners(pool.listen) if pool.listen is not None else ()
+        except BaseException:
+            self._close()
+            raise
         self._started = True
 
     def run(self) -> int:
@@ -54,7 +58,7 @@ class InlineArbiter(Arbiter):
         pool = self._pool
         before = self._take_signals() if self.signals else {}
         try:
-            pool.worker_class.prepare()
+            pool.worker_class.prepare(pool.class_options)
             worker = pool.worker_class(self._context())
             worker.boot()
             for listener in self.listeners[pool.name]:
@@ -123,7 +127,7 @@ class InlineArbiter(Arbiter):
         self.logs.flush()
         self._ours.close()
         self._theirs.close()
-        for listener in self.listeners[self._pool.name]:
+        for listener in self.listeners.get(self._pool.name, ()):
             listener.close()
         if self._pidfile is not None:
             self._pidfile.remove()

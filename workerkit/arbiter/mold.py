@@ -37,7 +37,7 @@ def be_mold(pool: Pool, channel: Channel, parent: int, make_context: MakeContext
     if os.getppid() != parent:
         return 0
     try:
-        pool.worker_class.prepare()
+        pool.worker_class.prepare(pool.class_options)
         if pool.serve is not None:
             pool.serve()
     except Exception as error:  # noqa: BLE001  the boundary of the process: whatever it was, it is reported once

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from workerkit.errors import ConfigError
@@ -31,6 +32,8 @@ class PidFile:
                 file.write(f"{os.getpid()}\n")
             os.rename(temporary, self.path)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
             raise ConfigError(f"cannot write the pid file {self.path}: {error.strerror}") from error
 
     def remove(self) -> None:
@@ -49,8 +52,8 @@ class PidFile:
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
-    except (PermissionError, OverflowError):
+    except PermissionError:
         return True
     return pid > 0

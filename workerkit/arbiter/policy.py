@@ -14,32 +14,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from workerkit.arbiter.table import Role, WorkerHandle
+from workerkit.facts import Fact
 from workerkit.process.states import State
 
 
-@dataclass(frozen=True, slots=True)
-class Spawn:
+class Spawn(Fact):
     """Make a worker with this number."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class SpawnMold:
+class SpawnMold(Fact):
     """Make a mold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Fact):
     """Tell a process to leave."""
 
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(Fact):
     """SIGKILL a process; the reason is for the log."""
 
     slot: int
@@ -49,8 +47,7 @@ class Kill:
 Action = Spawn | SpawnMold | Stop | Kill
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What one pool should be."""
 
     workers: int
@@ -61,8 +58,7 @@ class Wanted:
     batch: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What to do now, and when to look again at the latest (None: when something happens)."""
 
     actions: tuple[Action, ...]

@@ -15,7 +15,7 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from selectors import EVENT_READ, DefaultSelector
 
 from workerkit.arbiter.base import Arbiter, ArbiterOptions, Pool, WorkerStatus
@@ -304,7 +304,7 @@ class PreforkArbiter(Arbiter):
         self.log.error("Cannot fork: %s; trying again in %s s, the other workers go on", error, _FORK_RETRY)
 
     def _birth(self, state: _PoolState) -> Birth:
-        pool = replace(state.pool, workers=state.workers)
+        pool = state.pool._replace(workers=state.workers)
         return Birth(
             pool, self.listeners[pool.name], self._scoreboard, self.logs, os.getpid(), self._forget_in_child
         )
@@ -564,8 +564,9 @@ class PreforkArbiter(Arbiter):
 
     def _log_failure(self, handle: WorkerHandle, failure: BootFailed) -> None:
         frames = failure.frames.rstrip()
+        what = "could not boot" if handle.ready_at is None else "ended"
         self.log.error(
-            "%s could not boot: %s%s", str(handle).capitalize(), failure.reason, f"\n{frames}" if frames else ""
+            "%s %s: %s%s", str(handle).capitalize(), what, failure.reason, f"\n{frames}" if frames else ""
         )
 
     def _halt(self, failure: BootFailed) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from workerkit.arbiter.base import Pool
 from workerkit.arbiter.mold import be_mold
@@ -23,8 +23,7 @@ from workerkit.workers.base import WorkerContext, live
 _SPARE = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Birth:
+class Birth(NamedTuple):
     """What every process of one pool is born with."""
 
     pool: Pool

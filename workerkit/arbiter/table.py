@@ -10,6 +10,7 @@ import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from workerkit.facts import Fact
 from workerkit.process.scoreboard import ROWS
 from workerkit.process.states import TRANSITIONS, Change, State
 
@@ -52,47 +53,41 @@ class WorkerHandle:
 DEFAULT_POOL = "default"
 
 
-@dataclass(frozen=True, slots=True)
-class Spawned:
+class Spawned(Fact):
     """A process was forked, or a mold was told to fork it."""
 
     handle: WorkerHandle
 
 
-@dataclass(frozen=True, slots=True)
-class Identified:
+class Identified(Fact):
     """A process that a mold forked has told its pid."""
 
     slot: int
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Booted:
+class Booted(Fact):
     """It is ready."""
 
     slot: int
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class AskedToRetire:
+class AskedToRetire(Fact):
     """It wants to be replaced."""
 
     slot: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class StopOrdered:
+class StopOrdered(Fact):
     """It was told to leave until ``deadline``."""
 
     slot: int
     deadline: float
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(Fact):
     """It is gone."""
 
     slot: int

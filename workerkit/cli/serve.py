@@ -1,15 +1,17 @@
 """``workerkit app:app``: the words become settings, the settings become an arbiter, and it runs.
 
-Two rounds are needed, since the worker class decides which settings there are. The first reads no more than
-the worker class, from every source, and refuses nothing that it does not know; the second knows all
-settings.
+Several rounds are needed, since the worker class decides which settings there are. The first ones read no more than
+what is asked of the command itself and the worker class, and refuse nothing that they do not know; the last one
+knows all settings.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from workerkit import plugins
@@ -63,26 +65,48 @@ def run(words: Sequence[str], assembly: Assembly | None = None, environ: Mapping
     Raises:
         WorkerkitError: it cannot be done.
     """
+    with _collector_at_rest():
+        arbiter = _prepare(words, assembly, environ)
+    return arbiter.run() if arbiter else 0
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Import and assemble without garbage collections, and leave all that was made out of later ones.
+
+    Hardly any of it is garbage, so looking for some would only delay the start. And since a collection writes to each
+    object that it looks at, the workers' collections would copy the memory that they share with the arbiter.
+    """
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
+
+
+def _prepare(words: Sequence[str], assembly: Assembly | None, environ: Mapping[str, str]) -> Arbiter | None:
+    """Return what is to run; None if the command line asked for an answer only, which has been printed."""
     command = parse(words, _COMMAND, strict=False)
     if command.get("version"):
         print(_version())
-        return 0
+        return None
     _import_from_here()
     if assembly is None:
         assembly = _real_assembly()
     if command.get("help"):
-        print(_help_page(words, assembly, environ))
-        return 0
-    settings = _settings(words, assembly, environ)
+        print(_help_page(words, command, assembly, environ))
+        return None
+    settings = _settings(words, command, assembly, environ)
     if command.get("print_config"):
         print("\n".join(settings.lines()))
-        return 0
+        return None
     for warning in settings.warnings:
         print(f"workerkit: warning: {warning}", file=sys.stderr)
     if command.get("check_config"):
         print(assembly.check(settings))
-        return 0
-    return assembly.assemble(settings).run()
+        return None
+    return assembly.assemble(settings)
 
 
 def _real_assembly() -> Assembly:
@@ -91,11 +115,13 @@ def _real_assembly() -> Assembly:
     return assembly
 
 
-def _settings(words: Sequence[str], assembly: Assembly, environ: Mapping[str, str]) -> Settings:
+def _settings(
+    words: Sequence[str], command: Mapping[str, object], assembly: Assembly, environ: Mapping[str, str]
+) -> Settings:
     core = Schema.of(*assembly.CORE_OPTIONS)
-    rough = parse(words, _with_command(core), strict=False)
-    location = Settings.peek("config", _COMMAND, rough, environ)
+    location = Settings.peek("config", _COMMAND, command, environ)
     file = read_file(str(location)) if location else find_file()
+    rough = parse(words, core.only("worker_class"), strict=False)
     worker_name = str(Settings.peek("worker_class", core, rough, environ, file))
     schema = _full_schema(core, assembly, worker_name)
     flags = parse(words, _with_command(schema))
@@ -120,14 +146,16 @@ def _plugin_names() -> list[str]:
     return [plugin.name for plugin in plugins.available(plugins.WORKERS)]
 
 
-def _help_page(words: Sequence[str], assembly: Assembly, environ: Mapping[str, str]) -> str:
+def _help_page(
+    words: Sequence[str], command: Mapping[str, object], assembly: Assembly, environ: Mapping[str, str]
+) -> str:
     import shutil  # noqa: PLC0415  --help only
 
     from workerkit.config.help import page  # noqa: PLC0415  --help only
 
     core = Schema.of(*assembly.CORE_OPTIONS)
     try:
-        schema = _settings([word for word in words if word not in {"-h", "--help"}], assembly, environ).schema
+        schema = _settings([word for word in words if word not in {"-h", "--help"}], command, assembly, environ).schema
     except WorkerkitError:  # somebody who got a flag or a file wrong needs the page all the more
         schema = core
     return page(_USAGE, _with_command(schema), shutil.get_terminal_size().columns)

@@ -35,7 +35,12 @@ def parse(words: Sequence[str], schema: Schema, *, strict: bool = True, source: 
 def _parser(schema: Schema) -> argparse.ArgumentParser:
     """Return an argparse without its habits: it abbreviates nothing, prints nothing and does not exit."""
     parser = argparse.ArgumentParser(
-        add_help=False, allow_abbrev=False, exit_on_error=False, argument_default=argparse.SUPPRESS
+        add_help=False,
+        allow_abbrev=False,
+        exit_on_error=False,
+        argument_default=argparse.SUPPRESS,
+        # One is made for each argument; without a width it would look for the terminal's, at 3 ms for all.
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=80),
     )
     for setting in schema:
         if setting.name == POSITIONAL:

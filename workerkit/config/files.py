@@ -83,11 +83,17 @@ def _read(path: str) -> bytes:
 
 def _read_pyproject(path: str) -> FileValues | None:
     content = _read(path)
-    if b"workerkit" not in content:  # most are not about us: parsing them would cost every start some milliseconds
+    if not _may_hold_our_table(content):  # most do not, and parsing them would cost every start some milliseconds
         return None
     tool = _parse_toml(path, content).get("tool")
     table = tool.get("workerkit") if isinstance(tool, dict) else None
     return FileValues(f"{path} [tool.workerkit]", table) if isinstance(table, dict) else None
+
+
+def _may_hold_our_table(content: bytes) -> bool:
+    """Tell whether TOML names [tool.workerkit] in one of its spellings; a dependency of our name does not."""
+    bare = content.translate(None, b" \t\"'")
+    return any(spelling in bare for spelling in (b"tool.workerkit", b"[tool]", b"tool={"))
 
 
 def _parse_toml(path: str, content: bytes) -> dict[str, object]:

@@ -166,6 +166,10 @@ class Schema:
             settings += [_setting(field, options, section) for field in fields]
         return Schema(tuple(settings))
 
+    def only(self, name: str) -> Schema:
+        """Return one of these settings as a schema of its own; raises ``KeyError`` if there is no such setting."""
+        return Schema((self._by_key[name],))
+
     def __iter__(self) -> Iterator[Setting]:
         return iter(self._settings)
 

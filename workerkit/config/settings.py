@@ -82,10 +82,8 @@ class Settings:
         The worker class decides which other settings there are, so it has to be known before the rest is
         gathered; what nobody knows yet is not refused yet. Arguments and errors as for ``gather``.
         """
-        setting = schema.find(name)
-        if setting is None:
-            raise KeyError(name)
-        only = Schema((setting,))
+        only = schema.only(name)
+        (setting,) = only
         known = {key: value for key, value in file.values.items() if only.find(key)} if file else {}
         named = {key: value for key, value in overrides.items() if only.find(key)}
         given = (

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from workerkit.errors import ProtocolError
 from workerkit.http import abnf
@@ -168,8 +168,7 @@ def _malformed(expected: str) -> ProtocolError:
     return ProtocolError(f"malformed chunked body: {expected} expected")
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(NamedTuple):
     expected: str
     steps: dict[int, _State]
     run: Callable[[bytes, int], re.Match[bytes] | None] | None = None

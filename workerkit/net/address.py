@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from workerkit.errors import ConfigError
 
 DEFAULT_PORT = 8000
 
 
-@dataclass(frozen=True, slots=True)
-class TCPAddress:
+class TCPAddress(NamedTuple):
     """A TCP host and port; port 0 lets the system choose."""
 
     host: str
@@ -22,8 +21,7 @@ class TCPAddress:
         return f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
+class UnixAddress(NamedTuple):
     """A Unix socket: a path, or an abstract name when it begins with ``@``."""
 
     path: str
@@ -42,8 +40,7 @@ class UnixAddress:
         return f"unix:{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class InheritedAddress:
+class InheritedAddress(NamedTuple):
     """A listening socket that this process was started with."""
 
     fd: int

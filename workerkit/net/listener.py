@@ -13,6 +13,7 @@ import socket
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from workerkit.errors import BindError, ConfigError
 from workerkit.net.address import Address, InheritedAddress, TCPAddress, UnixAddress, address_of, parse_address
@@ -59,8 +60,7 @@ class ListenerOptions:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(NamedTuple):
     """A listening socket and the address that it really has."""
 
     socket: socket.socket
@@ -145,9 +145,11 @@ def _inherit(address: InheritedAddress) -> socket.socket:
 
 
 def _bind_tcp(address: TCPAddress) -> socket.socket:
+    # For text, Python imports the codec of international names, which costs a start 1.5 ms.
+    host = address.host.encode() if address.host.isascii() else address.host
     try:
         family, kind, protocol, _, name = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except socket.gaierror as error:
         raise BindError(f"cannot listen on {address}: the host is not known ({error.strerror})") from error

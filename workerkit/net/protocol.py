@@ -8,9 +8,12 @@ owns *what*: it turns bytes into jobs and jobs' results into bytes. So any proto
 from __future__ import annotations
 
 import enum
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, Self
 
+from workerkit.errors import ConfigError
 from workerkit.net.stream import Stream
 
 Job = Callable[[], object]
@@ -76,11 +79,52 @@ class Connection(ABC):
         """Let go of everything but the stream, which the worker closes. Called once, whatever the end was."""
 
 
+class Service(NamedTuple):
+    """What a protocol is made of: what to serve, and what is known of the worker that will."""
+
+    served: object
+    """What to serve, loaded; None: nothing was named."""
+    name: str
+    """What messages call it, such as ``module:attribute``."""
+    worker_class: str
+    """The worker class, as the settings name it."""
+    workers: int
+    multithread: bool
+    """Whether several jobs may run at the same time in one process."""
+    options: Callable[[type[Any]], Any]
+    """Returns an instance of one of the protocol's ``Options``, filled from the settings."""
+    log: logging.Logger
+    access: Any
+    """The access log, None if there is none."""
+
+
 class Protocol(ABC):
-    """One per worker, made in the child by the factory that assembly passed on."""
+    """One per worker, made in the child by the factory that assembly passed on.
+
+    A class that is registered in the entry-point group ``workerkit.protocols``, or named as ``module:Class``, can be
+    chosen with ``--protocol``.
+    """
 
     job = "call"
     """What its jobs are: ``call`` (ends by itself), ``dialogue`` (lives as long as its connection), ``coroutine``."""
+    scheme = "tcp"
+    """How addresses begin that it is served at: for the log."""
+    Options: ClassVar[tuple[type, ...]] = ()
+    """Frozen dataclasses; their fields become settings and flags where this protocol is named."""
+
+    @classmethod
+    def serving(cls, service: Service) -> Self:
+        """Return the protocol that serves what was named.
+
+        Called once, in the process that loads what is served: the worker or, with --preload, the mold. This one is
+        for protocols that need nothing more to be served; others override it.
+
+        Raises:
+            ConfigError: This cannot be served.
+        """
+        if service.served is not None:
+            raise ConfigError(f"the protocol {cls.__name__} takes nothing to serve, got {service.name}")
+        return cls()
 
     @abstractmethod
     def connect(self, stream: Stream) -> Connection:

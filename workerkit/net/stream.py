@@ -31,7 +31,7 @@ class Stream:
     longer holds, which a poller therefore cannot see (TLS). ``local`` is the address of the listener that it came by.
     """
 
-    __slots__ = ("_unread", "_wait", "deadline", "local", "peer", "socket", "want")
+    __slots__ = ("_unread", "_wait", "deadline", "lent", "local", "peer", "socket", "want")
 
     pending = 0
 
@@ -41,6 +41,9 @@ class Stream:
         self.local = local
         self.want = READ
         self.deadline: float | None = None
+        """When a job's waiting ends (monotonic seconds); None: never. A job may change it at any time."""
+        self.lent = False
+        """Whether a job has it: then ``close`` ends both directions, and the descriptor stays the worker's."""
         self._wait = wait
         self._unread = bytearray()
 
@@ -100,8 +103,12 @@ class Stream:
             return
 
     def close(self) -> None:
-        """Close the connection; again is harmless."""
-        self.socket.close()
+        """Close the connection; again is harmless. In a job, it ends both directions: the worker closes it."""
+        if self.lent:
+            self.shut_write()
+            self.shut_read()
+        else:
+            self.socket.close()
 
     # -- may block: for jobs -------------------------------------------------------------------------------------
 

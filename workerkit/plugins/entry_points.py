@@ -32,21 +32,23 @@ class Plugin(NamedTuple):
         return f"{self.distribution} {self.version}".strip()
 
 
-def available(group: str) -> list[Plugin]:
+def available(group: str, distribution: str = "") -> list[Plugin]:
     """Return the plugins that installed distributions announce in ``group``, by name, without importing any.
 
-    The distributions are scanned once per process, when this is first needed.
+    The distributions are scanned once per process, when this is first needed; only the one of this name, if one is
+    given.
     """
-    return sorted(_scan(tuple(sys.path)).get(group, ()), key=lambda plugin: (plugin.name, plugin.distribution))
+    found = _scan(tuple(sys.path), canonical(distribution)).get(group, ())
+    return sorted(found, key=lambda plugin: (plugin.name, plugin.distribution))
 
 
 @cache
-def _scan(path: tuple[str, ...]) -> dict[str, list[Plugin]]:
-    """Return the plugins of all distributions on ``path`` by group; the first of two versions counts."""
+def _scan(path: tuple[str, ...], only: str) -> dict[str, list[Plugin]]:
+    """Return the plugins of the distributions on ``path`` by group; the first of two versions counts."""
     groups: dict[str, list[Plugin]] = {}
     seen: set[str] = set()
     for entry in path:
-        found = _in_directory(entry or ".") if os.path.isdir(entry or ".") else _elsewhere(entry)
+        found = _in_directory(entry or ".", only) if os.path.isdir(entry or ".") else _elsewhere(entry, only)
         for distribution, version, text in found:
             if distribution not in seen:
                 seen.add(distribution)
@@ -55,16 +57,16 @@ def _scan(path: tuple[str, ...]) -> dict[str, list[Plugin]]:
     return groups
 
 
-def _in_directory(directory: str) -> Iterator[tuple[str, str, str]]:
+def _in_directory(directory: str, only: str) -> Iterator[tuple[str, str, str]]:
     try:
         names = sorted(os.listdir(directory))
     except OSError:  # a directory on sys.path that may not be read holds nothing that could be imported either
         return
     for name in names:
         stem, suffix = os.path.splitext(name)
-        if suffix in _METADATA_SUFFIXES:
+        distribution, _, version = stem.partition("-")
+        if suffix in _METADATA_SUFFIXES and only in ("", canonical(distribution)):
             folder = os.path.join(directory, name)
-            distribution, _, version = stem.partition("-")
             text = _read(os.path.join(folder, "entry_points.txt"))
             yield canonical(distribution), version.partition("-")[0] or _stated_version(folder), text
 
@@ -75,13 +77,14 @@ def _stated_version(folder: str) -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("Version:")), "")
 
 
-def _elsewhere(entry: str) -> Iterator[tuple[str, str, str]]:
+def _elsewhere(entry: str, only: str) -> Iterator[tuple[str, str, str]]:
     if not os.path.exists(entry):
         return
     import importlib.metadata  # noqa: PLC0415  slow to import, rarely needed
 
     for found in importlib.metadata.distributions(path=[entry]):
-        yield canonical(found.name), found.version, found.read_text("entry_points.txt") or ""
+        if only in ("", canonical(found.name)):
+            yield canonical(found.name), found.version, found.read_text("entry_points.txt") or ""
 
 
 def _entry_points(text: str) -> Iterable[tuple[str, str, str]]:

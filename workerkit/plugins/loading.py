@@ -14,7 +14,7 @@ from typing import Any
 
 from workerkit.errors import PluginError
 from workerkit.frames import summary, user_frames
-from workerkit.plugins.entry_points import Plugin, available, canonical
+from workerkit.plugins.entry_points import Plugin, available
 from workerkit.spelling import did_you_mean, nearest
 
 WORKERS = "workerkit.workers"
@@ -71,11 +71,10 @@ def load_file(path: str) -> ModuleType:
 
 def _resolve(group: str, name: str, base: type, files: Sequence[ModuleType]) -> Plugin | type:
     distribution, _, short = name.rpartition("#")
-    plugins = [plugin for plugin in available(group) if plugin.name == short]
-    if distribution:
-        plugins = [plugin for plugin in plugins if plugin.distribution == canonical(distribution)]
-    ours = [plugin for plugin in plugins if plugin.distribution == _OURS]
-    plugins = ours or plugins
+    # Ours win a clash: for a name of ours, the metadata of all other distributions need not be read.
+    plugins = [plugin for plugin in available(group, distribution or _OURS) if plugin.name == short]
+    if not plugins and not distribution:
+        plugins = [plugin for plugin in available(group) if plugin.name == short]
     if len(plugins) > 1:
         raise _ambiguous(group, name, plugins)
     if plugins:

@@ -13,29 +13,26 @@ from __future__ import annotations
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass
+
+from workerkit.facts import Fact
 
 _LIMIT = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Fact):
     """The base of all messages; each names who sends it to whom."""
 
 
-@dataclass(frozen=True, slots=True)
 class Adopted(Message):
     """Worker to arbiter, when a mold forked it: this is my pid, and you are my parent now."""
 
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
 class Ready(Message):
     """Worker or mold to arbiter: booted, serving from now on."""
 
 
-@dataclass(frozen=True, slots=True)
 class BootFailed(Message):
     """Worker or mold to arbiter, before it exits: what went wrong, for a person."""
 
@@ -44,38 +41,32 @@ class BootFailed(Message):
     exit_code: int
 
 
-@dataclass(frozen=True, slots=True)
 class Retiring(Message):
     """Worker to arbiter: replace me, then tell me to drain. Until then it goes on serving."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class Signalled(Message):
     """Worker to arbiter: somebody sent this signal to me instead of to you."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
 class Drain(Message):
     """Arbiter to worker: finish what you have, then leave. ``last``: nobody serves the backlog after you."""
 
     last: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Quit(Message):
     """Arbiter to worker or mold: leave at once."""
 
 
-@dataclass(frozen=True, slots=True)
 class ReopenLogs(Message):
     """Arbiter to worker: the log files were moved, open them again."""
 
 
-@dataclass(frozen=True, slots=True)
 class ForkWorker(Message):
     """Arbiter to mold, with the worker's end of a channel attached: make a worker."""
 
@@ -118,7 +109,7 @@ class Channel:
 
     def send(self, message: Message, fds: tuple[int, ...] = ()) -> bool:
         """Send without blocking; return whether the message went out whole."""
-        line = json.dumps([type(message).__name__, asdict(message)]).encode() + b"\n"
+        line = json.dumps([type(message).__name__, vars(message)]).encode() + b"\n"
         try:
             sent = socket.send_fds(self._socket, [line], list(fds)) if fds else self._socket.send(line)
         except OSError:

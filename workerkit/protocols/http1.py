@@ -21,19 +21,29 @@ import io
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Final
+from typing import IO, Final, Self
 
-from workerkit.errors import ApplicationError, DeadlineExceeded, Disconnected, ProtocolError
+from workerkit.errors import (
+    ApplicationError,
+    AppLoadError,
+    ConfigError,
+    DeadlineExceeded,
+    Disconnected,
+    ProtocolError,
+)
 from workerkit.http import response
 from workerkit.http.body import BodyDecoder, body_decoder
+from workerkit.http.forwarded import ForwardedOptions, Trust
 from workerkit.http.limits import HttpLimits
 from workerkit.http.request import FieldsCache, HeadReader, RequestHead
 from workerkit.http.response import BodyMode
 from workerkit.net.outbox import Outbox
-from workerkit.net.protocol import Connection, Job, Next, Protocol
+from workerkit.net.protocol import Connection, Job, Next, Protocol, Service
 from workerkit.net.stream import Stream
 from workerkit.process.clock import Clock, gmtime, monotonic, wall_clock
 from workerkit.telemetry.access import AccessLog, AccessRecord
+from workerkit.wsgi.gateway import WsgiFacts, WsgiGateway
+from workerkit.wsgi.interface import complaint
 
 _RECEIVE: Final = 65536
 _DISCARD_LIMIT: Final = 65536
@@ -111,6 +121,8 @@ class Http1(Protocol):
     """The protocol of one worker: what its connections share."""
 
     job = "call"
+    scheme = "http"
+    Options = (HttpOptions, HttpLimits, ForwardedOptions)
 
     def __init__(
         self,
@@ -132,6 +144,25 @@ class Http1(Protocol):
         self._server = b"Server: %b\r\n" % options.server_header.encode("latin-1") if options.server_header else b""
         self._dated_at = -1
         self._dated = b""
+
+    @classmethod
+    def serving(cls, service: Service) -> Self:
+        """Serve a WSGI application; see ``Protocol.serving``."""
+        application = service.served
+        if not callable(application):
+            raise ConfigError("nothing to serve: name an application, as in `workerkit MODULE:APP`")
+        problem = complaint(application, service.name)
+        if problem:
+            raise AppLoadError(problem)
+        options: HttpOptions = service.options(HttpOptions)
+        facts = WsgiFacts(
+            multithread=service.multithread,
+            multiprocess=service.workers > 1,
+            sendfile=options.sendfile,
+            worker_class=service.worker_class,
+        )
+        gateway = WsgiGateway(application, facts, Trust(service.options(ForwardedOptions)))
+        return cls(gateway, options, service.options(HttpLimits), service.log, service.access)
 
     def connect(self, stream: Stream) -> Http1Connection:
         """Return the conversation for a new connection."""

@@ -9,9 +9,11 @@ process environment variable. Case matters; what is missing is ``-``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -143,7 +145,8 @@ class AccessLog:
     def __init__(self, path: str, line_format: str) -> None:
         self._path = path
         self._template, self._getters = compile_format(line_format)
-        self._lines: list[str] = []
+        # Threads add lines while one of them writes: a deque loses none between the two.
+        self._lines: deque[str] = deque()
         self._size = 0
         self._fd = self._open()
 
@@ -155,7 +158,7 @@ class AccessLog:
         values = tuple([getter(record) for getter in self._getters])
         if _UNSAFE.search("".join(values)):
             values = tuple([_UNSAFE.sub(_escape, value) for value in values])
-        line = self._template % values
+        line = self._template % values + "\n"
         self._lines.append(line)
         self._size += len(line)
         if self._size > _KEEP_AT_MOST:
@@ -165,10 +168,12 @@ class AccessLog:
         """Write the lines out; a log that cannot be written loses them and stops nobody."""
         if not self._lines:
             return
-        self._lines.append("")
-        rest = memoryview("\n".join(self._lines).encode("utf-8", "backslashreplace"))
-        self._lines.clear()
         self._size = 0
+        gathered: list[str] = []
+        with contextlib.suppress(IndexError):  # another thread took the last one
+            while self._lines:
+                gathered.append(self._lines.popleft())
+        rest = memoryview("".join(gathered).encode("utf-8", "backslashreplace"))
         try:
             while rest:
                 rest = rest[os.write(self._fd, rest) :]

@@ -89,7 +89,7 @@ class ReopenableHandler(logging.StreamHandler[TextIO]):
         self.acquire()
         before, self.stream = self.stream, fresh
         self.release()
-        # Closing writes out what a full disk has refused so far.
+        # Closing tries once more to write what a full disk has refused.
         with contextlib.suppress(OSError):
             before.close()
 

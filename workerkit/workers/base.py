@@ -5,7 +5,7 @@ Everything here happens in the child, after the fork; the parent's view of a wor
 
 The order of a worker's life, one method each::
 
-    prepare()   classmethod, before the application is imported (in the mold, with --preload)
+    prepare()   classmethod, given its options, before the application is imported (in the mold, with --preload)
     __init__    facts only; nothing is opened
     boot()      load what is served
     run()       work; return when an order to leave has been carried out
@@ -19,13 +19,12 @@ from __future__ import annotations
 import contextlib
 import enum
 import os
-import random
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from workerkit.errors import BootError, WorkerkitError
 from workerkit.frames import summary, user_frames
@@ -92,8 +91,7 @@ class NoOptions:
 Lifespan = Callable[[], AbstractContextManager[object]]
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerContext:
+class WorkerContext(NamedTuple):
     """All that a worker is given: who it is, what to serve, and whom to tell."""
 
     pool: str
@@ -133,6 +131,14 @@ class Worker(ABC):
     Options: ClassVar[type] = NoOptions
     """A frozen dataclass; its fields become settings and flags under this class's own heading."""
 
+    @classmethod
+    def stand_in(cls, options: object) -> str | None:  # noqa: ARG003  for classes that have one
+        """Return the name of the class that should take this one's place, given its options; usually None.
+
+        Called once, by assembly. The other class's settings must all be settings of this class too.
+        """
+        return None
+
     def __init__(self, context: WorkerContext) -> None:
         self.context = context
         self.number = context.number
@@ -142,7 +148,7 @@ class Worker(ABC):
         self.log = context.logs.error
         self.orders = context.channel.fileno()
         self.protocol: Protocol | None = None
-        self._finished = 0
+        self.finished_jobs = 0
         self.retiring = False
         """Whether this worker has asked to be replaced."""
         self._retire_after = _with_jitter(context.options)
@@ -151,10 +157,11 @@ class Worker(ABC):
         """Seconds within which ``tick()`` should be called again."""
 
     @classmethod  # noqa: B027  most have nothing to prepare
-    def prepare(cls) -> None:
+    def prepare(cls, options: Any) -> None:  # noqa: ARG003  for those who have any
         """Make the process ready for the application; monkey-patching belongs here.
 
         Called once, before the application is imported, in whichever process imports it: worker or mold.
+        ``options`` is an instance of ``Options``.
         """
 
     def boot(self) -> None:
@@ -203,10 +210,19 @@ class Worker(ABC):
 
     def count(self, failed: bool = False) -> None:
         """Count a finished request or job; after ``max_requests`` of them, ask to be replaced."""
-        self._finished = finished = self._finished + 1
+        self.finished_jobs = finished = self.finished_jobs + 1
         self.row.cells[_REQUESTS] = finished
         if failed:
             self.row.cells[Column.FAILURES] += 1
+        if finished >= self._retire_after:
+            self.retire(f"{finished} requests")
+
+    def record(self, running: int, finished: int, failed: int) -> None:
+        """Write the figures of a worker whose threads count for themselves; what ``count`` does for the others."""
+        cells = self.row.cells
+        cells[Column.BUSY] = running
+        cells[Column.REQUESTS] = self.finished_jobs = finished
+        cells[Column.FAILURES] = failed
         if finished >= self._retire_after:
             self.retire(f"{finished} requests")
 
@@ -220,6 +236,8 @@ class Worker(ABC):
 def _with_jitter(options: WorkerOptions) -> int:
     if not options.max_requests:
         return 1 << 62
+    import random  # noqa: PLC0415  only those who set max_requests pay for it
+
     # Spreading load is no secret: the plain generator will do.
     return options.max_requests + random.randint(0, options.max_requests_jitter)  # noqa: S311
 
@@ -235,7 +253,7 @@ def live(worker_class: type[Worker], context: WorkerContext, parent: int, *, pre
     os.environ["WORKERKIT_NUMBER"] = str(context.number)
     try:
         if not prepared:
-            worker_class.prepare()
+            worker_class.prepare(context.class_options)
         die_with_parent()
         if os.getppid() != parent:
             return 0

@@ -122,6 +122,6 @@ class ServerWorker(Worker):
         """
         return [
             connection
-            for connection in self.connections.values()
+            for connection in list(self.connections.values())
             if connection.deadline is not None and connection.deadline <= now
         ]

@@ -17,121 +17,81 @@ the request that it runs. Four rules keep that fair to clients while there are s
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import ClassVar
+
 from workerkit.net.listener import Listener
-from workerkit.net.poller import EXCLUSIVE, READ, WRITE, Poller, make_poller, wait_for
+from workerkit.net.poller import READ
 from workerkit.net.protocol import Connection, Next
-from workerkit.net.stream import Stream, raise_deadline
+from workerkit.net.stream import Stream
 from workerkit.process.scoreboard import Column
 from workerkit.process.states import State
-from workerkit.workers.base import Order, WorkerContext
-from workerkit.workers.server import ServerWorker
+from workerkit.workers.base import WorkerContext
+from workerkit.workers.polling import PollingWorker
+from workerkit.workers.server import ConnectionOptions
 
 _PATIENCE = 0.05
 _LONG = 0.1
 _DECLINE_FOR = 30.0
 _LOOK_EVERY = 0.02
 _FIRST_REQUEST = 0.005
-_SCAN_WHILE_DRAINING = 0.1
 
 # Plain names for the loop: an attribute of an enum costs it 0.1 µs.
-_IDLE = Next.IDLE
-_READ = Next.READ
-_RUN = Next.RUN
-_BEAT = Column.BEAT
 _BUSY = Column.BUSY
 _BUSY_SINCE = Column.BUSY_SINCE
 _STATE = Column.STATE
 
 
-class SyncWorker(ServerWorker):
+@dataclass(frozen=True, slots=True)
+class SyncOptions(ConnectionOptions):
+    """The sync worker."""
+
+    threads: int = field(
+        default=1,
+        metadata={"metavar": "N", "help": "More than one makes it a threaded worker with that many threads."},
+    )
+
+
+class SyncWorker(PollingWorker):
     """One request at a time; the default."""
 
     jobs = frozenset({"call"})
+    Options: ClassVar[type] = SyncOptions
+
+    @classmethod
+    def stand_in(cls, options: object) -> str | None:
+        """Leave several threads to the threaded worker, as gunicorn does."""
+        return "threaded" if isinstance(options, SyncOptions) and options.threads > 1 else None
 
     def __init__(self, context: WorkerContext) -> None:
         super().__init__(context)
-        self._poller: Poller = make_poller()
-        self._again: dict[Connection, None] = {}
-        self._listeners = {listener.fileno(): listener for listener in context.listeners}
-        self._listening = False
-        self._waiting_since: float | None = None
         self._has_siblings = context.workers > 1
+        self._declined_since: float | None = None
         self._decline_until = 0.0
         self._next_look = 0.0
         self._newcomer: Connection | None = None
         self._newcomer_until = 0.0
-        self._draining = False
-        self._ran = False
-        self._next_scan = 0.0
-        self._scan_interval = self.beat_interval
 
     def run(self) -> None:
         """Serve until told to leave."""
-        self._poller.register(self.orders, READ)
-        while not (self._draining and not self.connections):
-            self._adjust_listening()
-            if not self._turn():
-                break
-        for connection in list(self.connections.values()):
-            self.discard(connection)
-        self._poller.close()
+        self.poller.register(self.orders, READ)
+        while not (self.draining and not self.connections) and self.turn():
+            pass
+        self.close()
+
+    def on_event(self, fd: int) -> bool:  # noqa: ARG002  only orders can arrive
+        """Carry out an order."""
+        return self.obey(self.receive_order())
 
     def wait(self, stream: Stream, want: int, deadline: float | None) -> None:
         """Block the worker: a job on this class holds its only thread anyway."""
         self.beat()
-        timeout = None if deadline is None else deadline - self.clock()
-        if not wait_for(stream.fileno(), want, timeout):
-            raise_deadline(want)
+        super().wait(stream, want, deadline)
         self.beat()
 
-    # -- the loop ------------------------------------------------------------------------------------------------
-
-    def _turn(self) -> bool:
-        """Wait for something to happen and do it; False when it is time to leave."""
-        if not self._again:
-            self.context.logs.flush()
-        buffered = list(self._again) if self._again else None
-        events = self._poller.poll(0 if buffered else self._patience())
-        now = self.clock()
-        self.row.cells[_BEAT] = int(now * 1e9)
-        self._ran = False
-        acceptable: Listener | None = None
-        connections = self.connections
-        for fd, _ in events:
-            connection = connections.get(fd)
-            if connection is not None:
-                if connection not in self._again:
-                    self._advance(connection, now)
-            elif fd == self.orders:
-                if not self._obey(self.receive_order()):
-                    return False
-            else:
-                acceptable = self._listeners.get(fd, acceptable)
-        if buffered:
-            self._go_on(buffered, now)
-        if acceptable is None:
-            self._waiting_since = None
-        elif self._listening:
-            self._accept_in_turn(acceptable, now)
-        if now >= self._next_scan:
-            self._scan(now)
-        return True
-
-    def _go_on(self, buffered: list[Connection], now: float) -> None:
-        """Advance the connections that had more to do when the turn began."""
-        for connection in buffered:
-            if connection in self._again:
-                del self._again[connection]
-                self._advance(connection, now)
-
-    def _advance(self, connection: Connection, now: float) -> None:
-        step = connection.advance(now)
-        if step is _RUN:
-            step = self._run_job(connection)
-        self._arrange(connection, step)
-
-    def _run_job(self, connection: Connection) -> Next:
-        self._ran = True
+    def run_job(self, connection: Connection) -> Next:
+        """Run it here and now."""
+        self.ran = True
         cells = self.row.cells
         if self._has_siblings:
             started = self.clock()
@@ -146,35 +106,45 @@ class SyncWorker(ServerWorker):
         cells[_BUSY] = 1
         failed = connection.take()()
         cells[_BUSY] = cells[_BUSY_SINCE] = 0
-        ended = self.clock()
         self.count(failed=failed is True)
-        return connection.advance(ended)
+        return connection.advance(self.clock())
 
-    def _arrange(self, connection: Connection, step: Next) -> None:
-        """Poll for what the connection asked for; touch the kernel only when that changes."""
-        if step is _IDLE or step is _READ:
-            if connection.interest != READ:
-                self._watch(connection, READ)
-        elif step is Next.WRITE:
-            if connection.interest != WRITE:
-                self._watch(connection, WRITE)
-        elif step is Next.CLOSE:
-            self._drop(connection)
-        else:
-            self._again[connection] = None
+    # -- fairness ------------------------------------------------------------------------------------------------
 
-    def _watch(self, connection: Connection, interest: int) -> None:
-        if connection.interest:
-            self._poller.modify(connection.stream.fileno(), interest)
-        else:
-            self._poller.register(connection.stream.fileno(), interest)
-        connection.interest = interest
+    def wants_newcomers(self) -> bool:
+        """Whether a new connection would not become a hostage."""
+        return self._newcomer is None and super().wants_newcomers()
 
-    def _drop(self, connection: Connection) -> None:
-        self._again.pop(connection, None)
-        if connection.interest:
-            self._poller.unregister(connection.stream.fileno())
-        self.discard(connection)
+    def accept_in_turn(self, listener: Listener | None, now: float) -> None:
+        """Accept, unless this worker is at work and a sibling may be free."""
+        if listener is None:
+            self._declined_since = None
+            return
+        if self.ran and self._has_siblings:
+            if self._declined_since is None:
+                self._declined_since = now
+            if now - self._declined_since < _PATIENCE:
+                return
+        self._declined_since = None
+        connection = self.welcome(listener, now)
+        if connection is not None and connection.interest and self._has_siblings and now < self._decline_until:
+            self._newcomer = connection
+            self._newcomer_until = now + _FIRST_REQUEST
+
+    def patience(self) -> float:
+        """Wait for a newcomer's first request only for a moment."""
+        if self._newcomer is None:
+            return super().patience()
+        left = self._newcomer_until - self.clock()
+        if left > 0 and self._newcomer.stream.fileno() >= 0 and not self.ran:
+            return left
+        self._newcomer = None
+        return 0.0
+
+    def scan(self, now: float) -> None:
+        """Look for deadlines, and whether there are siblings."""
+        super().scan(now)
+        self._has_siblings = sum(row.cells[_STATE] == State.READY for row in self.context.siblings) > 1
 
     def _look_at_siblings(self, now: float) -> None:
         """Notice a request that holds its worker up: the next one like it may come here."""
@@ -182,78 +152,3 @@ class SyncWorker(ServerWorker):
         late = int((now - _LONG) * 1e9)
         if any(0 < row.cells[_BUSY_SINCE] < late for row in self.context.siblings):
             self._decline_until = now + _DECLINE_FOR
-
-    # -- accepting -----------------------------------------------------------------------------------------------
-
-    def _adjust_listening(self) -> None:
-        """Poll the listeners exactly while a connection could be accepted."""
-        wanted = not self._draining and self._newcomer is None and self.may_accept
-        if wanted == self._listening:
-            return
-        for fd in self._listeners:
-            if wanted:
-                self._poller.register(fd, READ | EXCLUSIVE)
-            else:
-                self._poller.unregister(fd)
-        self._listening = wanted
-
-    def _accept_in_turn(self, listener: Listener, now: float) -> None:
-        if self._ran and self._has_siblings:
-            if self._waiting_since is None:
-                self._waiting_since = now
-            if now - self._waiting_since < _PATIENCE:
-                return
-        self._waiting_since = None
-        connection = self.accept(listener)
-        if connection is not None:
-            # The kernel wakes the process that registered first of those that wait: go to the end of that queue,
-            # or the same process would take every connection of a quiet hour.
-            self._poller.unregister(listener.fileno())
-            self._poller.register(listener.fileno(), READ | EXCLUSIVE)
-            # Its request has usually arrived with it, so look before polling.
-            self._advance(connection, now)
-            if now < self._decline_until and connection.interest and self._has_siblings:
-                self._newcomer = connection
-                self._newcomer_until = now + _FIRST_REQUEST
-
-    def _patience(self) -> float:
-        """Return how long the poller may wait."""
-        if self._newcomer is None:
-            return self._scan_interval
-        left = self._newcomer_until - self.clock()
-        if left > 0 and self._newcomer.stream.fileno() >= 0 and not self._ran:
-            return min(left, self.beat_interval)
-        self._newcomer = None
-        self._adjust_listening()
-        return self.beat_interval
-
-    # -- deadlines and orders ------------------------------------------------------------------------------------
-
-    def _scan(self, now: float) -> None:
-        self._next_scan = now + self._scan_interval
-        self._has_siblings = sum(row.cells[_STATE] == State.READY for row in self.context.siblings) > 1
-        for connection in self.overdue(now):
-            self._arrange(connection, connection.expire(now))
-
-    def _obey(self, order: Order | None) -> bool:
-        """Carry out an order; False when the loop must end."""
-        if order is Order.QUIT:
-            return False
-        if order is not None and not self._draining:
-            now = self.clock()
-            if order is Order.DRAIN_LAST:
-                self._empty_backlog(now)
-            self._draining = True
-            # At once: this very turn may have found somebody to accept.
-            self._adjust_listening()
-            self._scan_interval = _SCAN_WHILE_DRAINING
-            self._next_scan = 0.0
-            for connection in list(self.connections.values()):
-                self._arrange(connection, connection.drain(now))
-        return True
-
-    def _empty_backlog(self, now: float) -> None:
-        """Take every connection that waits to be accepted: on a full stop nobody else will."""
-        for listener in self._listeners.values():
-            while len(self.connections) < self.connection_limit and (connection := self.accept(listener)) is not None:
-                self._advance(connection, now)

@@ -8,7 +8,6 @@ parsed ``Fields``; and the request itself.
 from __future__ import annotations
 
 from typing import IO, Any
-from urllib.parse import unquote_to_bytes
 
 from workerkit.http.forwarded import Trust
 from workerkit.http.memo import Memo
@@ -43,7 +42,7 @@ class EnvironBuilder:
             "REQUEST_METHOD": head.method,
             "RAW_URI": head.target,
             "REQUEST_URI": head.target,
-            "PATH_INFO": unquote_to_bytes(path).decode("latin-1") if "%" in path else path,
+            "PATH_INFO": _unquoted(path) if "%" in path else path,
             "QUERY_STRING": head.query,
             "SERVER_PROTOCOL": _PROTOCOLS[head.minor],
             "wsgi.input": body,
@@ -106,3 +105,9 @@ class EnvironBuilder:
             part[key] = f"{part[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}" if key in part else text
         part["wsgi.url_scheme"] = self._trust.scheme(fields.pairs) if trusted else "http"
         return part
+
+
+def _unquoted(path: str) -> str:
+    from urllib.parse import unquote_to_bytes  # noqa: PLC0415  slow to import, and most paths have nothing to unquote
+
+    return unquote_to_bytes(path).decode("latin-1")

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from types import TracebackType
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, NamedTuple, Protocol, cast
 
 from workerkit.errors import ApplicationError
 from workerkit.http.forwarded import Trust
@@ -69,8 +68,7 @@ class FileWrapper:
         raise StopIteration
 
 
-@dataclass(frozen=True, slots=True)
-class WsgiFacts:
+class WsgiFacts(NamedTuple):
     """What an application may ask of the worker that runs it."""
 
     multithread: bool

@@ -15,6 +15,7 @@ from typing import Any
 
 from workerkit.errors import AppLoadError, BootError
 from workerkit.frames import summary, user_frames
+from workerkit.net.protocol import Protocol
 from workerkit.spelling import by_likeness, did_you_mean, nearest
 from workerkit.wsgi.interface import complaint, takes_no_argument
 from workerkit.wsgi.reference import AppReference, Call, parse_reference
@@ -23,18 +24,23 @@ _DEFAULT_ATTRIBUTES = ("application", "app")
 _MOST_LISTED = 8
 
 
-def load_application(reference_text: str, factory: bool = False) -> Callable[..., Any]:
+Complaint = Callable[[Callable[..., Any], str], "str | None"]
+"""``complain(found, place)``: why it cannot be served; None if it can."""
+
+
+def load_application(reference_text: str, factory: bool = False, complain: Complaint = complaint) -> Any:
     """Import the application and return it.
 
     Args:
         reference_text: ``MODULE``, ``MODULE:VAR``, ``MODULE:attribute.of.it`` or a call of one with literals.
         factory: call what is found, without arguments, if the text does not call it itself.
+        complain: judges what was found, unless it is a protocol already; by default as a WSGI application.
 
     Raises:
         ConfigError: the text cannot be read.
         BootError: there is no such module, or the user's own code raised; the exception is the cause and
             ``frames`` are the user's.
-        AppLoadError: there is no such attribute, or it is not a WSGI application.
+        AppLoadError: there is no such attribute, it is not callable, or ``complain`` has a reason.
     """
     reference = parse_reference(reference_text)
     module = _import(reference)
@@ -43,9 +49,11 @@ def load_application(reference_text: str, factory: bool = False) -> Callable[...
         call = reference.call or Call()
         attribute, application = f"{attribute}()", _call(application, call, f"{reference.module}:{attribute}")
     place = f"{reference.module}:{attribute}"
+    if isinstance(application, Protocol):
+        return application
     if not callable(application):
         raise AppLoadError(_not_callable(application, place, module))
-    problem = complaint(application, place)
+    problem = complain(application, place)
     if problem:
         raise AppLoadError(problem)
     return application

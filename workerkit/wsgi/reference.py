@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from workerkit.errors import ConfigError
 
 _FORMS = "MODULE, MODULE:VARIABLE, MODULE:FACTORY() or MODULE:FACTORY('literal', key=1)"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """The arguments that a factory is called with; all of them were literals."""
 
     positional: tuple[object, ...] = ()
-    keywords: Mapping[str, object] = field(default_factory=dict)
+    keywords: Mapping[str, object] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class AppReference:
+class AppReference(NamedTuple):
     """Where the application is: a module, perhaps a (dotted) attribute of it, perhaps the call of that."""
 
     module: str

@@ -45,6 +45,31 @@ def test_the_first_default_file_wins(tmp_path, first):
     assert (found.name, found.values["workers"]) == (files[first][2], first)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[tool.workerkit]\nworkers = 2",
+        "[ tool . 'workerkit' ]\nworkers = 2",
+        '["tool".workerkit]\nworkers = 2',
+        "[tool]\nworkerkit.workers = 2",
+        "tool.workerkit.workers = 2",
+        "tool = { workerkit = { workers = 2 } }",
+    ],
+)
+def test_our_table_in_a_pyproject_is_found_however_it_is_spelt(tmp_path, text):
+    """TOML has many ways to say [tool.workerkit]."""
+    write(tmp_path, "pyproject.toml", text)
+
+    assert find_file().values == {"workers": 2}
+
+
+def test_a_pyproject_that_only_depends_on_us_is_not_parsed(tmp_path):
+    """Without our table it is not our business, not even whether it is valid."""
+    write(tmp_path, "pyproject.toml", "[project]\ndependencies = ['workerkit']\n[tool.ruff")
+
+    assert find_file() is None
+
+
 @pytest.mark.parametrize("text", ["[tool.other]\nx = 1", "[project]\nname = 'workerkit'", "[tool]\nworkerkit = 3"])
 def test_a_pyproject_without_our_table_is_passed_over(tmp_path, text):
     """A pyproject.toml that says nothing to us does not hide gunicorn.conf.py."""

@@ -30,7 +30,7 @@ class Diary(Consumer):
     """Tells, by the pipe in DIARY, what happened to it and in what order."""
 
     @classmethod
-    def prepare(cls) -> None:
+    def prepare(cls, options: object) -> None:
         note("prepare")
 
     def __init__(self, context: Any) -> None:

@@ -39,15 +39,14 @@ class Loop:
     def __init__(self, worker: SyncWorker) -> None:
         self.worker = worker
         worker.boot()
-        worker._poller.register(worker.orders, READ)
+        worker.poller.register(worker.orders, READ)
 
     def turn(self, times: int = 1) -> bool:
         """Turn so many times; False when the worker wants to leave."""
         for _ in range(times):
-            self.worker._adjust_listening()
-            if not self.worker._turn():
+            if not self.worker.turn():
                 return False
-        return not (self.worker._draining and not self.worker.connections)
+        return not (self.worker.draining and not self.worker.connections)
 
     def turn_until(self, done: Callable[[], bool]) -> int:
         """Turn until something is so, and return how many turns it took."""
@@ -60,7 +59,7 @@ class Loop:
     def close(self) -> None:
         for connection in list(self.worker.connections.values()):
             self.worker.discard(connection)
-        self.worker._poller.close()
+        self.worker.poller.close()
 
 
 Start = Callable[..., Loop]

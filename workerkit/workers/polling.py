@@ -1,0 +1,212 @@
+"""What workers with a poller have in common: many connections waited for in one place.
+
+One turn of the loop: wait for events, advance the connections that have them, accept a new one, look for deadlines.
+Where a job runs, and who runs the loop, is the concrete class's business.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from workerkit.net.listener import Listener
+from workerkit.net.poller import EXCLUSIVE, READ, WRITE, Poller, make_poller, wait_for
+from workerkit.net.protocol import Connection, Next
+from workerkit.net.stream import Stream, raise_deadline
+from workerkit.process.scoreboard import Column
+from workerkit.workers.base import Order, WorkerContext
+from workerkit.workers.server import ServerWorker
+
+_SCAN_WHILE_DRAINING = 0.1
+
+# Plain names for the loop: an attribute of an enum costs it 0.1 µs.
+_IDLE = Next.IDLE
+_READ = Next.READ
+_RUN = Next.RUN
+_BEAT = Column.BEAT
+
+
+class PollingWorker(ServerWorker):
+    """The base of workers that keep their waiting connections in one poller."""
+
+    def __init__(self, context: WorkerContext) -> None:
+        super().__init__(context)
+        self.poller: Poller = make_poller()
+        self.draining = False
+        self.listening = False
+        self.ran = False
+        """Whether a job ran in this turn."""
+        self._listeners = {listener.fileno(): listener for listener in context.listeners}
+        self._again: dict[Connection, None] = {}
+        self._scan_interval = self.beat_interval
+        self._next_scan = 0.0
+
+    # -- what a concrete class decides ---------------------------------------------------------------------------
+
+    @abstractmethod
+    def run_job(self, connection: Connection) -> Next:
+        """Run the job that waits in ``connection`` and return how it goes on."""
+
+    @abstractmethod
+    def on_event(self, fd: int) -> bool:
+        """Take an event of a descriptor that is neither a listener nor a connection; False: leave at once."""
+
+    def wants_newcomers(self) -> bool:
+        """Whether a new connection would be welcome now."""
+        return not self.draining and self.may_accept
+
+    def accept_in_turn(self, listener: Listener | None, now: float) -> None:
+        """Take one new connection from a listener that has some; None: nobody waits anywhere."""
+        if listener is not None:
+            self.welcome(listener, now)
+
+    def patience(self) -> float:
+        """Return for how many seconds the poller may wait."""
+        return self._scan_interval
+
+    # -- one turn of the loop ------------------------------------------------------------------------------------
+
+    def turn(self) -> bool:
+        """Wait for something to happen and do it; False when it is time to leave at once."""
+        self._adjust_listening()
+        if not self._again:
+            self.context.logs.flush()
+        buffered = list(self._again) if self._again else None
+        events = self.poller.poll(0 if buffered else self.patience())
+        now = self.clock()
+        self.row.cells[_BEAT] = int(now * 1e9)
+        self.ran = False
+        acceptable: Listener | None = None
+        connections = self.connections
+        for fd, _ in events:
+            connection = connections.get(fd)
+            if connection is not None:
+                if connection not in self._again:
+                    self.advance(connection, now)
+            elif fd in self._listeners:
+                acceptable = self._listeners[fd]
+            elif not self.on_event(fd):
+                return False
+        if buffered:
+            self._go_on(buffered, now)
+        self.accept_in_turn(None if self.draining else acceptable, now)
+        if now >= self._next_scan:
+            self.scan(now)
+        return True
+
+    def _go_on(self, buffered: list[Connection], now: float) -> None:
+        """Advance the connections that had more to do when the turn began."""
+        for connection in buffered:
+            if connection in self._again:
+                del self._again[connection]
+                self.advance(connection, now)
+
+    def advance(self, connection: Connection, now: float) -> None:
+        """Go on with a connection as far as it goes, its job included."""
+        step = connection.advance(now)
+        if step is _RUN:
+            step = self.run_job(connection)
+        self.arrange(connection, step)
+
+    def arrange(self, connection: Connection, step: Next) -> None:
+        """Poll for what the connection asked for; touch the kernel only when that changes."""
+        if step is _IDLE or step is _READ:
+            if connection.interest != READ:
+                self._watch(connection, READ)
+        elif step is Next.WRITE:
+            if connection.interest != WRITE:
+                self._watch(connection, WRITE)
+        elif step is Next.CLOSE:
+            self._drop(connection)
+        else:
+            self._again[connection] = None
+
+    def _watch(self, connection: Connection, interest: int) -> None:
+        # Noted first: once it is registered, another thread may be the one that takes its events.
+        before, connection.interest = connection.interest, interest
+        if before:
+            self.poller.modify(connection.stream.fileno(), interest)
+        else:
+            self.poller.register(connection.stream.fileno(), interest)
+
+    def unwatch(self, connection: Connection) -> None:
+        """Stop polling a connection: its job runs elsewhere, or it is closed."""
+        if connection.interest:
+            self.poller.unregister(connection.stream.fileno())
+            connection.interest = 0
+
+    def _drop(self, connection: Connection) -> None:
+        self._again.pop(connection, None)
+        self.unwatch(connection)
+        self.discard(connection)
+
+    # -- accepting -----------------------------------------------------------------------------------------------
+
+    def _adjust_listening(self) -> None:
+        """Poll the listeners exactly while a new connection would be welcome."""
+        wanted = self.wants_newcomers()
+        if wanted == self.listening:
+            return
+        for fd in self._listeners:
+            if wanted:
+                self.poller.register(fd, READ | EXCLUSIVE)
+            else:
+                self.poller.unregister(fd)
+        self.listening = wanted
+
+    def welcome(self, listener: Listener, now: float) -> Connection | None:
+        """Accept a connection and begin with it."""
+        connection = self.accept(listener)
+        if connection is not None:
+            # The kernel wakes the process that registered first of those that wait: go to the end of that queue,
+            # or the same process would take every connection of a quiet hour.
+            self.poller.unregister(listener.fileno())
+            self.poller.register(listener.fileno(), READ | EXCLUSIVE)
+            # Its request has usually arrived with it, so look before polling.
+            self.advance(connection, now)
+        return connection
+
+    def _empty_backlog(self, now: float) -> None:
+        """Take every connection that waits to be accepted: on a full stop nobody else will."""
+        for listener in self._listeners.values():
+            while len(self.connections) < self.connection_limit and (connection := self.accept(listener)) is not None:
+                self.advance(connection, now)
+
+    # -- deadlines and orders ------------------------------------------------------------------------------------
+
+    def scan(self, now: float) -> None:
+        """Look for deadlines that have passed."""
+        self._next_scan = now + self._scan_interval
+        for connection in self.overdue(now):
+            # One that is not polled has a job running, which keeps its own deadlines.
+            if connection.interest:
+                self.arrange(connection, connection.expire(now))
+
+    def obey(self, order: Order | None) -> bool:
+        """Carry out an order; False when the loop must end at once."""
+        if order is Order.QUIT:
+            return False
+        if order is not None and not self.draining:
+            now = self.clock()
+            if order is Order.DRAIN_LAST:
+                self._empty_backlog(now)
+            self.draining = True
+            self._scan_interval = _SCAN_WHILE_DRAINING
+            self._next_scan = 0.0
+            for connection in list(self.connections.values()):
+                step = connection.drain(now)
+                # One that is not polled has a job running elsewhere, and goes on when that has ended.
+                if connection.interest or connection in self._again:
+                    self.arrange(connection, step)
+        return True
+
+    def close(self) -> None:
+        """Close what is left."""
+        for connection in list(self.connections.values()):
+            self.discard(connection)
+        self.poller.close()
+
+    def wait(self, stream: Stream, want: int, deadline: float | None) -> None:
+        """Block the thread that the job runs on."""
+        timeout = None if deadline is None else deadline - self.clock()
+        if not wait_for(stream.fileno(), want, timeout):
+            raise_deadline(want)
