@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from collections.abc import Callable
 
 from workerkit.arbiter.base import Pool
@@ -62,7 +61,7 @@ def be_mold(pool: Pool, channel: Channel, parent: int, make_context: MakeContext
 def _fork_worker(
     pool: Pool, channel: Channel, parent: int, make_context: MakeContext, slot: int, number: int
 ) -> None:
-    theirs = Channel(socket.socket(fileno=channel.take_fd()))
+    theirs = Channel.of(channel.take_fd())
 
     def child() -> int:
         channel.close()

@@ -17,6 +17,9 @@ from workerkit.config.schema import Schema, Setting
 from workerkit.errors import ConfigError, UsageError
 from workerkit.spelling import did_you_mean, nearest
 
+POOLS = "pools"
+"""The key of a file, and the keyword argument, that holds a table for each pool."""
+
 WORDS_VARIABLE = "WORKERKIT_CMD_ARGS"
 """The variable that holds words of a command line."""
 
@@ -43,6 +46,16 @@ class Given(NamedTuple):
 
 
 Layer = dict[str, Given]
+
+
+class PoolTable(NamedTuple):
+    """What is said for one pool alone."""
+
+    name: str
+    values: Mapping[str, object]
+    place: str
+    schema: Schema | None = None
+    """What may be said for one pool; None: that is not known yet, and nothing is refused."""
 
 
 def from_platform(schema: Schema, environ: Mapping[str, str]) -> Layer:
@@ -84,23 +97,45 @@ def from_flags(schema: Schema, flags: Mapping[str, object]) -> Layer:
     }
 
 
-def from_keywords(schema: Schema, overrides: Mapping[str, object]) -> Layer:
-    """Return what a caller of the library said; raises ``ConfigError`` for a name that is no setting."""
+def from_keywords(schema: Schema, overrides: Mapping[str, object], known: Schema) -> Layer:
+    """Return what a caller of the library said; raises ``ConfigError`` for a name that is not ``known``."""
     layer = {}
     for key, value in overrides.items():
         setting = schema.find(key)
         if setting is None:
+            if known.find(key):
+                continue
             raise ConfigError(f"there is no setting {key!r}{did_you_mean(schema.nearest(key))}")
         layer[setting.name] = Given(value, f"keyword argument {key}")
     return layer
 
 
-def from_file(schema: Schema, file: FileValues, other_sections: Callable[[], Iterable[str]]) -> Layer:
+def from_pool(schema: Schema, pool: PoolTable) -> Layer:
+    """Return what is said for one pool; raises ``ConfigError`` for what cannot be said there, or is said twice."""
+    layer: Layer = {}
+    for key, value in pool.values.items():
+        setting = schema.find(key)
+        if pool.schema is not None and (setting is None or pool.schema.find(key) is None):
+            hint = "; it is for the whole server and belongs at the top level" if setting else ""
+            raise ConfigError(
+                f"{pool.place}: unknown key {key!r}{hint or did_you_mean(pool.schema.nearest(key))}"
+            )
+        if setting is not None and setting.name in layer:
+            raise ConfigError(f"{pool.place}: {setting.name} is given twice, the second time as {key!r}")
+        if setting is not None:
+            layer[setting.name] = Given(value, pool.place)
+    return layer
+
+
+def from_file(
+    schema: Schema, file: FileValues, other_sections: Callable[[], Iterable[str]], known: Schema
+) -> Layer:
     """Return what a configuration file says.
 
     Args:
-        schema: the settings that are known.
+        schema: the settings to look for.
         file: what was read.
+        known: settings, and so tables, of others, which are not looked for and no mistake.
         other_sections: names the plugins that are not in use, whose tables may stand in a TOML file; called
             only if there is such a table.
 
@@ -112,11 +147,13 @@ def from_file(schema: Schema, file: FileValues, other_sections: Callable[[], Ite
         setting = schema.find(key)
         if setting:
             _put(layer, setting, key, value, file)
+        elif key == POOLS or known.find(key):
+            continue
         elif file.is_python:
             _refuse_near_miss(schema, key, value, file)
         elif isinstance(value, dict) and key in schema.sections:
             _read_table(layer, schema, key, value, file)
-        elif not (isinstance(value, dict) and key in other_sections()):
+        elif not (isinstance(value, dict) and (key in known.sections or key in other_sections())):
             names = {*schema.keys(), *schema.sections} if isinstance(value, dict) else schema.keys()
             raise ConfigError(f"{file.name}: unknown key {key!r}{did_you_mean(nearest(key, names))}")
     return layer

@@ -8,6 +8,7 @@ The field's metadata is a plain dict, so that declaring a setting imports nothin
 =================== ======================================================================================
 ``help``            what it does, in sentences; the first one is shown by ``--help``
 ``flags``           more spellings; a long one replaces the derived ``--name-with-dashes``
+``aliases``         more names in files and keyword arguments, which no flag has
 ``unit``            ``"seconds"`` or ``"bytes"``: text may then say ``2m`` or ``64k``
 ``metavar``         how ``--help`` calls the value
 ``choices``         the values that are allowed
@@ -53,9 +54,9 @@ class Setting(NamedTuple):
 
     @property
     def aliases(self) -> tuple[str, ...]:
-        """Other names that files and keyword arguments may use: the long flags, with underscores."""
+        """Other names that files and keyword arguments may use: the long flags, with underscores, and declared ones."""
         names = (flag[2:].replace("-", "_") for flag in self.flags if flag.startswith("--"))
-        return tuple(name for name in names if name != self.name)
+        return (*(name for name in names if name != self.name), *self.field.metadata.get("aliases", ()))
 
     @property
     def flag(self) -> str:
@@ -169,6 +170,13 @@ class Schema:
     def only(self, name: str) -> Schema:
         """Return one of these settings as a schema of its own; raises ``KeyError`` if there is no such setting."""
         return Schema((self._by_key[name],))
+
+    def union(self, *others: Schema) -> Schema:
+        """Return the settings of all these schemas; of those with one name, the first."""
+        settings: dict[str, Setting] = {}
+        for setting in (setting for schema in (self, *others) for setting in schema):
+            settings.setdefault(setting.name, setting)
+        return Schema(tuple(settings.values()))
 
     def __iter__(self) -> Iterator[Setting]:
         return iter(self._settings)

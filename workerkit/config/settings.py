@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from workerkit.config import layers
 from workerkit.config.files import FileValues
-from workerkit.config.layers import Given, Layer
+from workerkit.config.layers import POOLS, Given, Layer, PoolTable
 from workerkit.config.schema import Schema, Setting
 
 Options = TypeVar("Options")
@@ -21,12 +21,14 @@ class Settings:
     """Values by the settings' names, gathered from every source.
 
     A later source wins: default, platform variables (``WEB_CONCURRENCY``, ``PORT``), configuration file,
-    ``WORKERKIT_<NAME>``, ``WORKERKIT_CMD_ARGS``, flags, keyword arguments of the library.
+    ``WORKERKIT_<NAME>``, ``WORKERKIT_CMD_ARGS``, flags, keyword arguments of the library, a pool's own table.
     """
 
     def __init__(self, schema: Schema, given: Layer, warnings: tuple[str, ...] = ()) -> None:
         self.schema = schema
         self.warnings = warnings
+        self.pools: dict[str, Settings] = {}
+        """The settings of each pool by its name; empty: there is one pool, and these are its settings."""
         self._given = given
         self._values = {setting.name: _value(setting, given) for setting in schema}
 
@@ -40,6 +42,8 @@ class Settings:
         overrides: Mapping[str, object] = _NOTHING,
         *,
         other_sections: Callable[[], Iterable[str]] = tuple,
+        known: Schema | None = None,
+        pool: PoolTable | None = None,
     ) -> Settings:
         """Gather and check every setting.
 
@@ -51,20 +55,24 @@ class Settings:
             overrides: keyword arguments of the library, by name or alias.
             other_sections: names the plugins that are not in use and whose tables a TOML file may hold
                 nevertheless.
+            known: settings that the sources may hold besides, for others.
+            pool: the pool whose settings these are, if there are several.
 
         Raises:
             ConfigError: something cannot be used; says what, where it came from and what was expected. It
                 is a ``UsageError`` if it came from a command line.
         """
+        known = schema if known is None else schema.union(known)
         given = (
             layers.from_platform(schema, environ)
-            | (layers.from_file(schema, file, other_sections) if file else {})
+            | (layers.from_file(schema, file, other_sections, known) if file else {})
             | layers.from_variables(schema, environ)
-            | layers.from_words(schema, environ, strict=True)
+            | layers.from_words(known, environ, strict=True)
             | layers.from_flags(schema, flags)
-            | layers.from_keywords(schema, overrides)
+            | layers.from_keywords(schema, overrides, known)
+            | (layers.from_pool(schema, pool) if pool else {})
         )
-        return cls(schema, given, _warnings(schema, environ, file))
+        return cls(schema, given, _warnings(known, environ, file))
 
     @classmethod
     def peek(
@@ -76,6 +84,7 @@ class Settings:
         file: FileValues | None = None,
         *,
         overrides: Mapping[str, object] = _NOTHING,
+        pool: PoolTable | None = None,
     ) -> object:
         """Return one setting's value, from the same sources, while the schema is still incomplete.
 
@@ -88,11 +97,12 @@ class Settings:
         named = {key: value for key, value in overrides.items() if only.find(key)}
         given = (
             layers.from_platform(only, environ)
-            | (layers.from_file(only, file._replace(values=known), tuple) if file else {})
+            | (layers.from_file(only, file._replace(values=known), tuple, only) if file else {})
             | layers.from_variables(only, environ)
             | {key: words for key, words in layers.from_words(schema, environ, strict=False).items() if key == name}
             | layers.from_flags(only, flags)
-            | layers.from_keywords(only, named)
+            | layers.from_keywords(only, named, only)
+            | (layers.from_pool(only, pool) if pool else {})
         )
         return _value(setting, given)
 
@@ -111,13 +121,20 @@ class Settings:
 
     def lines(self) -> list[str]:
         """Return every setting with its origin, as TOML, so that ``--print-config`` can become a file."""
+        lines = self._lines()
+        for name, settings in self.pools.items():
+            own = [setting for setting in settings.schema if settings.origin(setting.name) != self.origin(setting.name)]
+            lines += ["", f"[{POOLS}.{_key(name)}]", *(settings._line(setting) for setting in own)]
+        return lines
+
+    def _lines(self) -> list[str]:
         top = [setting for setting in self.schema if setting.section is None]
         lines = [self._line(setting) for setting in top]
         for section in sorted(self.schema.sections):
             own = [setting for setting in self.schema if setting.section == section]
             lines += [
                 "",
-                f"[{section if _is_bare_key(section) else _toml(section)}]",
+                f"[{_key(section)}]",
                 *(self._line(setting) for setting in own),
             ]
         return lines
@@ -158,5 +175,6 @@ def _toml(value: object) -> str:
     return json.dumps(str(value), ensure_ascii=False)
 
 
-def _is_bare_key(name: str) -> bool:
-    return name.replace("-", "_").isidentifier() and name.isascii()
+def _key(name: str) -> str:
+    """Return ``name`` as TOML writes a key."""
+    return name if name.isascii() and name.replace("-", "_").isidentifier() else _toml(name)

@@ -13,10 +13,14 @@ import socket
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from workerkit.errors import BindError, ConfigError
 from workerkit.net.address import Address, InheritedAddress, TCPAddress, UnixAddress, address_of, parse_address
+
+
+# Taken unpatched: gevent and eventlet replace it, and workers accept after that.
+_Socket = socket.socket
 
 
 def _bind_from_port(port: str) -> tuple[str, ...]:
@@ -76,6 +80,18 @@ class Listener(NamedTuple):
     def url(self) -> str:
         """What a person would type to reach it."""
         return f"http://{self.address}" if isinstance(self.address, TCPAddress) else str(self.address)
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Return a connection that waits, as a plain and not blocking socket, and its peer's address.
+
+        Raises:
+            OSError: as accept(2); BlockingIOError when nobody waits.
+        """
+        # The documented accept() makes its socket of whatever class stands in the socket module now.
+        fd, peer = self.socket._accept()
+        accepted = _Socket(self.socket.family, self.socket.type, self.socket.proto, fd)
+        accepted.setblocking(False)
+        return accepted, peer
 
     def close(self) -> None:
         """Close the arbiter's copy; remove a Unix socket's file if it is still ours."""

@@ -48,7 +48,7 @@ def load(
     if isinstance(found, Plugin):
         origin = _origin(group, found)
         found = _import(group, found)
-    return _checked(found, origin, base, api_version)
+    return check(found, origin, base, api_version)
 
 
 def load_file(path: str) -> ModuleType:
@@ -132,7 +132,18 @@ def _is_part(missing: str | None, module: str) -> bool:
     return missing is not None and f"{module}.".startswith(f"{missing}.")
 
 
-def _checked(found: object, origin: str, base: type, api_version: int | None) -> type[Any]:
+def check(found: object, origin: str, base: type, api_version: int | None = None) -> type[Any]:
+    """Return a class that keeps the contract, as it is.
+
+    Args:
+        found: what should be such a class.
+        origin: what messages call it.
+        base: the abstract class that it must be a subclass of.
+        api_version: what its ``api_version`` must be, if anything.
+
+    Raises:
+        PluginError: it does not keep the contract.
+    """
     expected = f"expected a subclass of {base.__module__}.{base.__qualname__}"
     if not isinstance(found, type):
         raise PluginError(f"{origin}: {expected}, found {found!r}, which is not a class")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -99,6 +100,18 @@ def test_words_become_settings_and_the_arbiter_runs(assembly):
 
     assert cli.main(["shop:app", "-w", "4"]) == 3
     assert (assembly.settings["wsgi_app"], assembly.settings["workers"]) == ("shop:app", 4)
+
+
+def test_no_garbage_is_collected_until_the_arbiter_runs(assembly, monkeypatch):
+    """The collector rests while things are made; it works again when they run, and when they could not be made."""
+    at_work = []
+    monkeypatch.setattr(assembly, "assemble", lambda settings: at_work.append(gc.isenabled()) or Arbiter(0))
+    monkeypatch.setattr(Arbiter, "run", lambda self: at_work.append(gc.isenabled()) or 0)
+
+    assert cli.main(["shop:app"]) == 0
+    assert at_work == [False, True]
+    assert cli.main(["--nonsense"]) == 2
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize("name", ["trio", "workerkit-trio#trio", "pkg.mod:trio"])
