@@ -15,6 +15,10 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+# Taken unpatched: a mold is forked from after gevent or eventlet has replaced these for the application.
+_fork = os.fork  # noqa: TID251  this is the one place that forks
+_waitpid = os.waitpid
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -47,7 +51,7 @@ def fork(child: Callable[[], int]) -> int:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    pid = os.fork()  # noqa: TID251  this is the one place that forks
+    pid = _fork()
     if pid == 0:
         _become(child)
     return pid
@@ -76,7 +80,7 @@ def fork_for_adoption(child: Callable[[], int]) -> None:
     Its new parent is the nearest ancestor that called ``adopt_orphans``. Called in a mold.
     """
     middle = fork(lambda: _fork_and_leave(child))
-    os.waitpid(middle, 0)
+    _waitpid(middle, 0)
 
 
 def _fork_and_leave(child: Callable[[], int]) -> int:

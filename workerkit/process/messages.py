@@ -18,6 +18,9 @@ from workerkit.facts import Fact
 
 _LIMIT = 256 * 1024
 
+# Taken unpatched: gevent and eventlet replace it, and a mold makes channels after that.
+_Socket = socket.socket
+
 
 class Message(Fact):
     """The base of all messages; each names who sends it to whom."""
@@ -97,6 +100,11 @@ class Channel:
         """Return both ends; neither survives an exec."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         return cls(ours), cls(theirs)
+
+    @classmethod
+    def of(cls, fd: int) -> Channel:
+        """Return the end that a descriptor is; it is the channel's from then on."""
+        return cls(_Socket(fileno=fd))
 
     def fileno(self) -> int:
         """Return the descriptor to poll for messages."""

@@ -14,6 +14,7 @@ import contextlib
 import logging
 import os
 import sys
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -79,6 +80,8 @@ class ReopenableHandler(logging.StreamHandler[TextIO]):
     def __init__(self, path: str) -> None:
         self._path = path
         self._lost = 0
+        self._writing = False
+        self._late: deque[logging.LogRecord] = deque()
         super().__init__(_open_text(path))
 
     def reopen(self) -> None:
@@ -101,6 +104,14 @@ class ReopenableHandler(logging.StreamHandler[TextIO]):
         super().close()
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write a line; one that a signal handler logs meanwhile, in the midst of a write, is written after it."""
+        self._late.append(record)
+        while self._late and not self._writing:
+            self._writing = True
+            self._write(self._late.popleft())
+            self._writing = False
+
+    def _write(self, record: logging.LogRecord) -> None:
         """Write a line; count it where that fails."""
         try:
             line = self.format(record)

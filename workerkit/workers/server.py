@@ -79,7 +79,7 @@ class ServerWorker(Worker):
         memory (accepting pauses, serving goes on); the listener is closed (it is no longer ours to accept from).
         """
         try:
-            accepted, peer = listener.socket.accept()
+            accepted, peer = listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return None
         except OSError as error:
@@ -98,7 +98,6 @@ class ServerWorker(Worker):
 
     def _admit(self, accepted: socket.socket, peer: object, listener: Listener) -> Connection:
         assert self._served is not None  # noqa: S101  boot() set it
-        accepted.setblocking(False)
         stream = Stream(accepted, peer, listener.address, self.wait)
         connection = self._served.connect(stream)
         self.connections[accepted.fileno()] = connection

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,6 +135,36 @@ def test_a_wrong_log_call_does_not_stop_its_caller(open_logs: Open, capsys: pyte
     open_logs().error.error("%d requests", "many")
 
     assert "many" in capsys.readouterr().err
+
+
+def test_a_signal_handler_may_log(open_logs: Open, tmp_path: Path) -> None:
+    """A line that a handler logs while another is being written is neither lost nor an error."""
+    logs = open_logs()
+
+    class Signalled(io.FileIO):
+        """A file during whose first write a signal arrives."""
+
+        armed = True
+
+        def write(self, data: Any) -> int:
+            if self.armed:
+                self.armed = False
+                signal.raise_signal(signal.SIGUSR1)
+            return super().write(data)
+
+    [handler] = logs.error.handlers
+    assert isinstance(handler, logging.StreamHandler)
+    handler.stream.close()
+    handler.stream = io.TextIOWrapper(io.BufferedWriter(Signalled(tmp_path / "error.log", "w")))
+    before = signal.signal(signal.SIGUSR1, lambda *_: logs.error.error("from the handler"))
+    try:
+        logs.error.error("first")
+        logs.error.error("second")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    lines = (tmp_path / "error.log").read_text().splitlines()
+    assert [line.rpartition("] ")[2] for line in lines] == ["first", "from the handler", "second"]
 
 
 def test_a_file_that_cannot_be_opened_is_an_error(open_logs: Open) -> None:
