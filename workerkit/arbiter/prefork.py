@@ -10,6 +10,7 @@ Nothing else happens in this process: it imports no application, parses no byte 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -49,7 +50,7 @@ from workerkit.process.messages import (
     Retiring,
     Signalled,
 )
-from workerkit.process.scoreboard import Column, Scoreboard
+from workerkit.process.scoreboard import ROWS, Column, Scoreboard
 from workerkit.process.signals import SignalQueue
 from workerkit.process.states import State
 from workerkit.telemetry.logs import Logs
@@ -58,6 +59,7 @@ _QUICK = 1.0
 _KILL_AGAIN = 5.0
 _FORK_RETRY = 0.5
 _OVERSLEPT = 1.0
+_MOST_WORKERS = ROWS // 2  # a reload needs as many slots again
 
 _SIGNALS = (
     signal.SIGTERM,
@@ -135,7 +137,7 @@ class PreforkArbiter(Arbiter):
             self._pidfile.write()
         try:
             for name, pool in self.pools.items():
-                self.listeners[name] = open_listeners(pool.listen) if pool.listen is not None else ()
+                self.listeners[name] = open_listeners(pool.listen, pool.scheme) if pool.listen is not None else ()
         except BaseException:
             self._close_listeners()
             raise
@@ -210,7 +212,8 @@ class PreforkArbiter(Arbiter):
         """Put an event into the queue from any thread, and wake the loop."""
         self._events.append(event)
         if self._started:
-            self._wake_writer.send(b"\0")
+            with contextlib.suppress(OSError):  # run() has just ended, and with it whatever was wanted of it
+                self._wake_writer.send(b"\0")
 
     # -- plan and perform ----------------------------------------------------------------------------------------
 
@@ -464,7 +467,7 @@ class PreforkArbiter(Arbiter):
 
     def _scale(self, step: int, why: str) -> None:
         for state in self._states.values():
-            before, state.workers = state.workers, max(1, state.workers + step)
+            before, state.workers = state.workers, min(_MOST_WORKERS, max(1, state.workers + step))
             self.log.info("%s: %d workers instead of %d", why, state.workers, before)
 
     def _stop_workers(self) -> None:

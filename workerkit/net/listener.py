@@ -71,6 +71,7 @@ class Listener(NamedTuple):
     address: TCPAddress | UnixAddress
     file: tuple[int, int] | None = None
     """Device and inode of the Unix socket's file that was made for it; None: it has no file of ours."""
+    scheme: str = "http"
 
     def fileno(self) -> int:
         """Return the descriptor, to poll."""
@@ -79,7 +80,7 @@ class Listener(NamedTuple):
     @property
     def url(self) -> str:
         """What a person would type to reach it."""
-        return f"http://{self.address}" if isinstance(self.address, TCPAddress) else str(self.address)
+        return f"{self.scheme}://{self.address}" if isinstance(self.address, TCPAddress) else str(self.address)
 
     def accept(self) -> tuple[socket.socket, Any]:
         """Return a connection that waits, as a plain and not blocking socket, and its peer's address.
@@ -88,7 +89,7 @@ class Listener(NamedTuple):
             OSError: as accept(2); BlockingIOError when nobody waits.
         """
         # The documented accept() makes its socket of whatever class stands in the socket module now.
-        fd, peer = self.socket._accept()
+        fd, peer = self.socket._accept()  # type: ignore[attr-defined]  # socket.py is made of it
         accepted = _Socket(self.socket.family, self.socket.type, self.socket.proto, fd)
         accepted.setblocking(False)
         return accepted, peer
@@ -101,8 +102,12 @@ class Listener(NamedTuple):
             os.unlink(path)
 
 
-def open_listeners(options: ListenerOptions) -> tuple[Listener, ...]:
+def open_listeners(options: ListenerOptions, scheme: str = "http") -> tuple[Listener, ...]:
     """Bind and listen on every address; in the arbiter's process, before the first fork.
+
+    Args:
+        options: Where.
+        scheme: How their URLs begin.
 
     Raises:
         ConfigError: An address cannot be understood.
@@ -111,7 +116,7 @@ def open_listeners(options: ListenerOptions) -> tuple[Listener, ...]:
     opened: list[Listener] = []
     try:
         for address in map(parse_address, options.bind):
-            opened.append(_open(address, options))  # noqa: PERF401  what is open must be known when the next one fails
+            opened.append(_open(address, options, scheme))  # noqa: PERF401  what is open must be known when the next one fails
     except BaseException:
         for listener in opened:
             listener.close()
@@ -119,7 +124,7 @@ def open_listeners(options: ListenerOptions) -> tuple[Listener, ...]:
     return tuple(opened)
 
 
-def _open(address: Address, options: ListenerOptions) -> Listener:
+def _open(address: Address, options: ListenerOptions, scheme: str) -> Listener:
     if isinstance(address, InheritedAddress):
         listening = _inherit(address)
     elif isinstance(address, UnixAddress):
@@ -134,7 +139,7 @@ def _open(address: Address, options: ListenerOptions) -> Listener:
         listening.listen(options.backlog)
     listening.set_inheritable(False)
     file = _identity(address.path) if isinstance(address, UnixAddress) and not address.is_abstract else None
-    return Listener(listening, address_of(listening), file)
+    return Listener(listening, address_of(listening), file, scheme)
 
 
 def _identity(path: str) -> tuple[int, int] | None:
@@ -167,8 +172,9 @@ def _bind_tcp(address: TCPAddress) -> socket.socket:
         family, kind, protocol, _, name = socket.getaddrinfo(
             host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-    except socket.gaierror as error:
-        raise BindError(f"cannot listen on {address}: the host is not known ({error.strerror})") from error
+    except (socket.gaierror, UnicodeError) as error:
+        why = error.strerror if isinstance(error, socket.gaierror) else error
+        raise BindError(f"cannot listen on {address}: the host is not known ({why})") from error
     tcp = socket.socket(family, kind, protocol)
     try:
         tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -8,6 +8,7 @@ method that a worker class supplies: ``wait``.
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -101,6 +102,11 @@ class Stream:
         except OSError:
             # It is gone already, so its input has ended.
             return
+
+    def reset_on_close(self) -> None:
+        """Make ``close`` reset the connection, so that the peer sees an error where it would see the end."""
+        # linger(onoff=1, linger=0): see socket(7).
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def close(self) -> None:
         """Close the connection; again is harmless. In a job, it ends both directions: the worker closes it."""

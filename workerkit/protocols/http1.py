@@ -160,6 +160,7 @@ class Http1(Protocol):
             multiprocess=service.workers > 1,
             sendfile=options.sendfile,
             worker_class=service.worker_class,
+            upgrade_environ=service.upgrade_environ,
         )
         gateway = WsgiGateway(application, facts, Trust(service.options(ForwardedOptions)))
         return cls(gateway, options, service.options(HttpLimits), service.log, service.access)
@@ -199,6 +200,8 @@ class Http1Connection(Connection):
         "_continue_wanted",
         "_decoder",
         "_discarded",
+        "_drain_callbacks",
+        "_handed_over",
         "_head_bytes",
         "_keep_alive",
         "_leaving",
@@ -237,6 +240,8 @@ class Http1Connection(Connection):
         self._sent = 0
         self._keep_alive = True
         self._must_linger = False
+        self._drain_callbacks: list[Callable[[], object]] | None = None
+        self._handed_over = False
 
     # -- the worker's side ---------------------------------------------------------------------------------------
 
@@ -267,6 +272,8 @@ class Http1Connection(Connection):
     def drain(self, now: float) -> Next:
         """Make the response under way the last one; an idle client gets a moment, for its request may be on its way."""
         self._leaving = True
+        if self._protocol.leaving:
+            self._tell_of_drain()
         if self._phase == _IDLE and not self._received:
             grace = now + _GRACE
             self.deadline = grace if self.deadline is None else min(self.deadline, grace)
@@ -278,6 +285,9 @@ class Http1Connection(Connection):
         if self._outbox is not None:
             self._outbox.close()
         self._close_body()
+        if self._handed_over:
+            # The application's descriptor may still be open, and somebody wait there.
+            self.stream.shut_read()
 
     # -- reading a request ---------------------------------------------------------------------------------------
 
@@ -433,6 +443,7 @@ class Http1Connection(Connection):
         access = protocol.access
         if access is not None:
             self._called_at = protocol.clock()
+        failed = False
         try:
             protocol.gateway(self)
             self._finish()
@@ -445,9 +456,11 @@ class Http1Connection(Connection):
         except BaseException:  # SystemExit too: an application cannot end the server that it runs in
             protocol.log.exception("Error handling request %s %s", self.head.method, self.head.target)
             self._fail(500, None)
+            failed = True
+        self._drain_callbacks = None
         if access is not None:
             self._log_access(access)
-        return self._status >= "5"
+        return failed or self._status >= "5"
 
     def respond(self, status: str, fields: list[tuple[str, str]], data: bytes) -> None:
         """Answer at once, with a body that is complete.
@@ -539,6 +552,44 @@ class Http1Connection(Connection):
         # A file takes no buffer of ours, so the job does not wait for its reader.
         self._queue().write_file(file.fileno(), start, start + count)
 
+    def on_drain(self, callback: Callable[[], object]) -> None:
+        """Have something called, once, if the worker is ordered to leave before the request has ended.
+
+        It is called by whoever carries out the order, or here if that has happened; it must not block.
+        """
+        if self._drain_callbacks is None:
+            self._drain_callbacks = []
+        self._drain_callbacks.append(callback)
+        if self._protocol.leaving:
+            self._tell_of_drain()
+
+    def _tell_of_drain(self) -> None:
+        """Tell the job that the worker leaves; perhaps in another thread, and perhaps in several at once."""
+        callbacks = self._drain_callbacks or []
+        while callbacks:
+            try:
+                callbacks.pop(0)()
+            except Exception:
+                self._protocol.log.exception("Error in a callback of workerkit.on_drain")
+        if self._handed_over:
+            self.stream.shut_read()
+
+    def hand_over(self) -> bytes:
+        """Leave the connection to the application, and return what has arrived on it after the request.
+
+        Raises:
+            ApplicationError: The response has begun, or the request's body was not read to its end.
+        """
+        if self._response is not None or self._outbox is not None or self._decoder is not None:
+            raise ApplicationError("the connection cannot be taken: a response has begun, or a body is still to come")
+        self._handed_over = self._must_linger = True
+        self._keep_alive = False
+        self._status = "101"
+        early, self._received = self._received, b""
+        if self._protocol.leaving:
+            self.stream.shut_read()
+        return early
+
     def _send_chunk(self, data: bytes, size: int) -> None:
         if not size:
             return  # an empty chunk would end the body
@@ -599,6 +650,8 @@ class Http1Connection(Connection):
         """Complete the response after the gateway has returned."""
         begun = self._response
         if begun is None:
+            if self._handed_over:
+                return
             raise ApplicationError("the application returned without calling start_response")
         if begun.mode is BodyMode.CHUNKED:
             last, self._head_bytes = self._head_bytes + response.LAST_CHUNK, b""
@@ -615,7 +668,7 @@ class Http1Connection(Connection):
 
     def _fail(self, status: int, reason: str | None) -> None:
         """Answer an error instead, if nothing was sent yet; otherwise end the connection, so that it shows."""
-        if self.started:
+        if self.started or self._handed_over:
             self._abort()
             return
         self._head_bytes = b""
@@ -631,6 +684,9 @@ class Http1Connection(Connection):
             self._abort()
 
     def _abort(self) -> None:
+        if self._response is not None and self._response.mode is BodyMode.CLOSE:
+            # Closing would say that the body is complete, so the connection has to break.
+            self.stream.reset_on_close()
         self._keep_alive = False
         self._phase = _CLOSED
         self._status = self._status or "499"

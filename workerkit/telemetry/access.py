@@ -103,7 +103,7 @@ _ATOMS: dict[str, Getter] = {
 }
 _KINDS = {"i": _request_field, "o": _response_field, "e": _variable}
 
-_ATOM = re.compile(r"%\((?:\{([^}]+)\}(.)|([^){]+))\)s")
+_ATOM = re.compile(r"%%|%\((?:\{([^}]+)\}(.)|([^){]+))\)s")
 # Bytes of a request must not forge a line or drive a terminal (the field is quoted in the default format).
 _UNSAFE = re.compile(r'[\x00-\x1f"\\\x7f-\x9f]')
 
@@ -118,6 +118,8 @@ def compile_format(text: str) -> tuple[str, tuple[Getter, ...]]:
 
     def replace(match: re.Match[str]) -> str:
         name, kind, plain = match.groups()
+        if match.group() == "%%":
+            return "%"
         if name is not None and kind.lower() in _KINDS:
             getters.append(_KINDS[kind.lower()](name))
         elif plain is not None and plain in _ATOMS:
@@ -127,7 +129,7 @@ def compile_format(text: str) -> tuple[str, tuple[Getter, ...]]:
             raise ValueError(f"has the unknown atom {match.group()}; known: {known}")
         return "\0"
 
-    template = _ATOM.sub(replace, text).replace("%%", "%").replace("%", "%%").replace("\0", "%s")
+    template = _ATOM.sub(replace, text).replace("%", "%%").replace("\0", "%s")
     return template, tuple(getters)
 
 

@@ -108,8 +108,10 @@ class ReopenableHandler(logging.StreamHandler[TextIO]):
         self._late.append(record)
         while self._late and not self._writing:
             self._writing = True
-            self._write(self._late.popleft())
-            self._writing = False
+            try:
+                self._write(self._late.popleft())
+            finally:
+                self._writing = False
 
     def _write(self, record: logging.LogRecord) -> None:
         """Write a line; count it where that fails."""

@@ -36,7 +36,8 @@ class PollingWorker(ServerWorker):
         self.ran = False
         """Whether a job ran in this turn."""
         self._listeners = {listener.fileno(): listener for listener in context.listeners}
-        self._again: dict[Connection, None] = {}
+        self._again: dict[Connection, Next] = {}
+        """Who has more to do without waiting for anything, and what: AGAIN, or RUN for a job that nobody took yet."""
         self._scan_interval = self.beat_interval
         self._next_scan = 0.0
 
@@ -96,15 +97,24 @@ class PollingWorker(ServerWorker):
     def _go_on(self, buffered: list[Connection], now: float) -> None:
         """Advance the connections that had more to do when the turn began."""
         for connection in buffered:
-            if connection in self._again:
-                del self._again[connection]
+            step = self._again.pop(connection, None)
+            if step is _RUN:
+                self.run_later_job(connection)
+            elif step is not None:
                 self.advance(connection, now)
+
+    def run_later_job(self, connection: Connection) -> None:
+        """Have a job run that came right after another one, once the others have had their turn."""
+        self.arrange(connection, self.run_job(connection))
 
     def advance(self, connection: Connection, now: float) -> None:
         """Go on with a connection as far as it goes, its job included."""
-        step = connection.advance(now)
-        if step is _RUN:
-            step = self.run_job(connection)
+        try:
+            step = connection.advance(now)
+            if step is _RUN:
+                step = self.run_job(connection)
+        except Exception as error:  # noqa: BLE001  a fault of its protocol costs a connection, not the worker
+            step = self.fault(connection, error)
         self.arrange(connection, step)
 
     def arrange(self, connection: Connection, step: Next) -> None:
@@ -118,7 +128,7 @@ class PollingWorker(ServerWorker):
         elif step is Next.CLOSE:
             self._drop(connection)
         else:
-            self._again[connection] = None
+            self._again[connection] = step
 
     def _watch(self, connection: Connection, interest: int) -> None:
         # Noted first: once it is registered, another thread may be the one that takes its events.
@@ -194,8 +204,9 @@ class PollingWorker(ServerWorker):
             self._next_scan = 0.0
             for connection in list(self.connections.values()):
                 step = connection.drain(now)
-                # One that is not polled has a job running elsewhere, and goes on when that has ended.
-                if connection.interest or connection in self._again:
+                # One that is not polled has a job running elsewhere, and goes on when that has ended; so does one
+                # whose job is still to be run.
+                if self._again.get(connection) is not _RUN and (connection.interest or connection in self._again):
                     self.arrange(connection, step)
         return True
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import errno
 import socket
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from workerkit.errors import ConfigError
 from workerkit.net.listener import Listener
-from workerkit.net.protocol import Connection, Protocol
+from workerkit.net.protocol import Connection, Next, Protocol
 from workerkit.net.stream import Stream
 from workerkit.process.scoreboard import Column
 from workerkit.workers.base import Worker, WorkerContext
@@ -105,6 +106,26 @@ class ServerWorker(Worker):
         cells[Column.ACCEPTED] += 1
         cells[Column.CONNECTIONS] = len(self.connections)
         return connection
+
+    def call(self, connection: Connection, count: Callable[[bool], None]) -> bool:
+        """Run the job that waits in a connection and ``count(failed)`` it; return whether the connection can go on.
+
+        Nothing that the job raises gets out: SystemExit neither, for a job cannot end the worker that it runs in.
+        """
+        failed = True
+        try:
+            failed = connection.take()() is True
+        except (Exception, SystemExit):
+            self.log.exception("A job of %s failed; its connection is closed", type(connection).__name__)
+            return False
+        finally:
+            count(failed)
+        return True
+
+    def fault(self, connection: Connection, error: Exception) -> Next:
+        """Log what a protocol raised where it must not, and return how its connection goes on: not at all."""
+        self.log.error("%s is broken; it is closed", type(connection).__name__, exc_info=error)
+        return Next.CLOSE
 
     def discard(self, connection: Connection) -> None:
         """Close a connection and forget it."""

@@ -104,10 +104,9 @@ class SyncWorker(PollingWorker):
             # Its clients come back by the backlog, to whoever is there then.
             connection.drain(self.clock())
         cells[_BUSY] = 1
-        failed = connection.take()()
+        intact = self.call(connection, self.count)
         cells[_BUSY] = cells[_BUSY_SINCE] = 0
-        self.count(failed=failed is True)
-        return connection.advance(self.clock())
+        return connection.advance(self.clock()) if intact else Next.CLOSE
 
     # -- fairness ------------------------------------------------------------------------------------------------
 

@@ -51,8 +51,8 @@ class ThreadedOptions(ConnectionOptions):
     )
 
 
-class _LeadLost(Exception):
-    """Unwinds a turn of the loop in a thread that leads no more."""
+class _LeadLost(BaseException):
+    """Unwinds a turn of the loop in a thread that leads no more; no fault, so no handler of faults catches it."""
 
 
 class _JobThread(threading.Thread):
@@ -69,6 +69,11 @@ class _JobThread(threading.Thread):
         self.started_jobs = 0
         self.finished = 0
         self.failed = 0
+
+    def count(self, failed: bool) -> None:
+        """Count a job of this thread; the main thread adds the threads up."""
+        self.finished += 1
+        self.failed += failed
 
     def run(self) -> None:
         """Wait to be called, do what there is to do, and wait again."""
@@ -209,14 +214,25 @@ class ThreadedWorker(PollingWorker):
 
     def advance(self, connection: Connection, now: float) -> None:
         """Go on with a connection; the main thread, when it leads, queues its job for the next free thread."""
-        step = connection.advance(now)
-        if step is _RUN:
-            if self._leader is None:
-                self.unwatch(connection)
-                self._runnable.append(connection)
-                return
-            step = self.run_job(connection)
+        try:
+            step = connection.advance(now)
+            if step is _RUN:
+                if self._leader is None:
+                    self.unwatch(connection)
+                    self._runnable.append(connection)
+                    return
+                step = self.run_job(connection)
+        except Exception as error:  # noqa: BLE001  a fault of its protocol costs a connection, not the worker
+            step = self.fault(connection, error)
         self.arrange(connection, step)
+
+    def run_later_job(self, connection: Connection) -> None:
+        """Have a job run that came right after another one; the main thread queues it."""
+        if self._leader is None:
+            self.unwatch(connection)
+            self._runnable.append(connection)
+        else:
+            super().run_later_job(connection)
 
     def run_job(self, connection: Connection) -> Next:
         """Run a job in the leading thread and go on leading, unless it blocks or may block."""
@@ -231,7 +247,7 @@ class ThreadedWorker(PollingWorker):
         if self._resting:
             self._wake_main()
         started = self.clock()
-        self._run_here(thread, connection)
+        intact = self._run_here(thread, connection)
         ended = self.clock()
         try:
             thread.claim.pop()
@@ -239,11 +255,11 @@ class ThreadedWorker(PollingWorker):
             # The main thread took the lead away: let it finish doing so, then end this job's business apart.
             with self._lead_changes:
                 pass
-            self._go_on_apart(thread, connection)
+            self._go_on_apart(thread, connection, intact)
             raise _LeadLost from None
         if ended - started > _BLOCKING:
             self._wary = _WARY_FOR
-        return connection.advance(ended)
+        return connection.advance(ended) if intact else Next.CLOSE
 
     def _next_runnable(self) -> Connection | None:
         try:
@@ -263,27 +279,27 @@ class ThreadedWorker(PollingWorker):
         raise _LeadLost
 
     def _run_apart(self, thread: _JobThread, connection: Connection) -> None:
-        self._run_here(thread, connection)
-        self._go_on_apart(thread, connection)
+        self._go_on_apart(thread, connection, self._run_here(thread, connection))
 
-    @staticmethod
-    def _run_here(thread: _JobThread, connection: Connection) -> None:
+    def _run_here(self, thread: _JobThread, connection: Connection) -> bool:
         thread.running = True
-        if connection.take()() is True:
-            thread.failed += 1
-        thread.finished += 1
+        intact = self.call(connection, thread.count)
         thread.running = False
+        return intact
 
-    def _go_on_apart(self, thread: _JobThread, connection: Connection) -> None:
+    def _go_on_apart(self, thread: _JobThread, connection: Connection, intact: bool) -> None:
         """Go on with a connection that this thread owns alone, until it has to wait."""
         while True:
-            step = connection.advance(self.clock())
+            try:
+                step = connection.advance(self.clock()) if intact else Next.CLOSE
+            except Exception as error:  # noqa: BLE001  a fault of its protocol costs a connection, not the thread
+                step = self.fault(connection, error)
             if step is _RUN:
                 if self._runnable:
                     # Others have waited for longer.
                     self._runnable.append(connection)
                     return
-                self._run_here(thread, connection)
+                intact = self._run_here(thread, connection)
             elif step is not _AGAIN:
                 self.arrange(connection, step)
                 return
