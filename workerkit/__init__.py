@@ -24,8 +24,11 @@ if TYPE_CHECKING:
         UsageError,
         WorkerkitError,
     )
-    from workerkit.net.protocol import Connection, Next, Protocol
+    from workerkit.net.protocol import Connection, Next, Protocol, Service
     from workerkit.net.stream import Stream
+    from workerkit.net.upgrade import OnFirstUse, Upgrade
+    from workerkit.protocols.dialogue import dialogue
+    from workerkit.protocols.messages import MessageConnection, MessageProtocol
     from workerkit.workers.base import Order, Worker, WorkerContext
     from workerkit.workers.server import ServerWorker
 
@@ -47,7 +50,13 @@ _HOMES = {
     "Connection": "workerkit.net.protocol",
     "Next": "workerkit.net.protocol",
     "Protocol": "workerkit.net.protocol",
+    "Service": "workerkit.net.protocol",
     "Stream": "workerkit.net.stream",
+    "OnFirstUse": "workerkit.net.upgrade",
+    "Upgrade": "workerkit.net.upgrade",
+    "dialogue": "workerkit.protocols.dialogue",
+    "MessageConnection": "workerkit.protocols.messages",
+    "MessageProtocol": "workerkit.protocols.messages",
     "Order": "workerkit.workers.base",
     "Worker": "workerkit.workers.base",
     "WorkerContext": "workerkit.workers.base",
@@ -64,18 +73,24 @@ __all__ = [
     "Connection",
     "DeadlineExceeded",
     "Disconnected",
+    "MessageConnection",
+    "MessageProtocol",
     "Next",
+    "OnFirstUse",
     "Order",
     "PluginError",
     "Protocol",
     "ProtocolError",
     "ServerWorker",
+    "Service",
     "Stream",
+    "Upgrade",
     "UsageError",
     "Worker",
     "WorkerContext",
     "WorkerkitError",
     "create_arbiter",
+    "dialogue",
     "run",
 ]
 

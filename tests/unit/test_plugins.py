@@ -236,24 +236,31 @@ def test_a_broken_plugin_that_is_not_selected_does_no_harm(site):
     assert plugins.load(GROUP, "sync", Worker, 1) is Good
 
 
-@pytest.mark.parametrize("name", ["echo", "EchoWorker", "echoworker"])
+@pytest.mark.parametrize("name", ["echo", "EchoWorker", "echoworker", "e-cho", "ec_ho"])
 def test_a_class_in_a_file_is_found_by_its_name(site, name):
     """A file given by --plugin needs no entry point: its classes go by their names, with or without the suffix."""
     (site / "single.py").write_text(
         "from contract import Good, Worker\n\nclass EchoWorker(Worker):\n    def run(self):\n        return 'echo'\n"
     )
-    module = plugins.load_file(str(site / "single.py"))
+    plugins.load_file(str(site / "single.py"))
 
-    assert plugins.load(GROUP, name, Worker, 1, files=[module])().run() == "echo"
+    assert plugins.load(GROUP, name, Worker, 1)().run() == "echo"
+
+
+def test_a_file_is_executed_once(site):
+    """A file that is named twice is the same module, as with an import."""
+    (site / "single.py").write_text("")
+
+    assert plugins.load_file(str(site / "single.py")) is plugins.load_file(str(site / "single.py"))
 
 
 def test_a_class_in_a_file_is_checked_too(site):
     """The contract holds for files as for distributions; what a file imported is not taken for its own."""
     (site / "single.py").write_text("from contract import Good, Worker\n\nclass EchoWorker(Worker):\n    pass\n")
-    module = plugins.load_file(str(site / "single.py"))
+    plugins.load_file(str(site / "single.py"))
 
-    assert refusal("echo", files=[module]) == "worker class 'echo': it does not define run, which Worker requires"
-    assert refusal("good", files=[module]).startswith("there is no worker class 'good'")
+    assert refusal("echo") == "worker class 'echo': it does not define run, which Worker requires"
+    assert refusal("good").startswith("there is no worker class 'good'")
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,8 @@ class Pool(NamedTuple):
     serve: Callable[[], Protocol] | None
     lifespan: Lifespan | None = None
     preload: bool = False
+    scheme: str = "http"
+    """How the addresses begin that it listens at: for the log."""
 
 
 class WorkerStatus(NamedTuple):

@@ -17,6 +17,7 @@ from workerkit.arbiter.pidfile import PidFile
 from workerkit.errors import ConfigError
 from workerkit.net.listener import open_listeners
 from workerkit.process.messages import Channel, Drain, Quit
+from workerkit.process.nudge import Nudge
 from workerkit.process.scoreboard import Column, Scoreboard
 from workerkit.telemetry.logs import Logs
 from workerkit.workers.base import WorkerContext
@@ -45,7 +46,7 @@ class InlineArbiter(Arbiter):
         try:
             if self._pidfile is not None:
                 self._pidfile.write()
-            self.listeners[pool.name] = open_listeners(pool.listen) if pool.listen is not None else ()
+            self.listeners[pool.name] = open_listeners(pool.listen, pool.scheme) if pool.listen is not None else ()
         except BaseException:
             self._close()
             raise
@@ -88,6 +89,7 @@ class InlineArbiter(Arbiter):
             channel=self._theirs,
             row=self._scoreboard.row(0),
             siblings=(),
+            nudge=Nudge(),
             logs=self.logs,
         )
 

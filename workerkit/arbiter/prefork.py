@@ -50,6 +50,7 @@ from workerkit.process.messages import (
     Retiring,
     Signalled,
 )
+from workerkit.process.nudge import Nudge
 from workerkit.process.scoreboard import ROWS, Column, Scoreboard
 from workerkit.process.signals import SignalQueue
 from workerkit.process.states import State
@@ -85,6 +86,7 @@ class _PoolState:
     proven: int = 0
     """The last generation of which a worker became ready; 0: none ever did."""
     budget: RestartBudget = field(default_factory=RestartBudget)
+    nudge: Nudge = field(init=False)
 
 
 @dataclass(slots=True)
@@ -142,6 +144,8 @@ class PreforkArbiter(Arbiter):
             self._close_listeners()
             raise
         self._scoreboard = Scoreboard()
+        for state in self._states.values():
+            state.nudge = Nudge()
         self._selector = DefaultSelector()
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
@@ -309,7 +313,13 @@ class PreforkArbiter(Arbiter):
     def _birth(self, state: _PoolState) -> Birth:
         pool = state.pool._replace(workers=state.workers)
         return Birth(
-            pool, self.listeners[pool.name], self._scoreboard, self.logs, os.getpid(), self._forget_in_child
+            pool,
+            self.listeners[pool.name],
+            self._scoreboard,
+            state.nudge,
+            self.logs,
+            os.getpid(),
+            self._forget_in_child,
         )
 
     def _register(self, handle: WorkerHandle, channel: Channel) -> None:
@@ -534,10 +544,14 @@ class PreforkArbiter(Arbiter):
         row = self._scoreboard.row(slot)
         row[Column.STATE] = State.GONE
         row[Column.BUSY] = row[Column.BUSY_SINCE] = row[Column.CONNECTIONS] = 0
+        # It may have been woken for a connection that it never took.
+        self._states[handle.pool].nudge.give()
         if expected and line.failure is None:
             self.log.info("%s left", str(handle).capitalize())
         elif not self._stopping:
             self._died(handle, line.failure, how)
+        elif line.failure is not None and self._fatal is None:
+            self._log_failure(handle, line.failure)
 
     def _died(self, handle: WorkerHandle, failure: BootFailed | None, how: str) -> None:
         """Decide what the end of a process means that was not told to leave."""
@@ -606,6 +620,8 @@ class PreforkArbiter(Arbiter):
         if self._signal_queue is not None:
             self._signal_queue.close()
         self._close_listeners()
+        for state in self._states.values():
+            state.nudge.close()
         self._started = False
         self.logs.flush()
 

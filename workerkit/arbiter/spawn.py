@@ -15,6 +15,7 @@ from workerkit.arbiter.mold import be_mold
 from workerkit.net.listener import Listener
 from workerkit.process.fork import fork
 from workerkit.process.messages import Channel, ForkWorker
+from workerkit.process.nudge import Nudge
 from workerkit.process.scoreboard import Scoreboard
 from workerkit.telemetry.logs import Logs
 from workerkit.workers.base import WorkerContext, live
@@ -29,6 +30,7 @@ class Birth(NamedTuple):
     pool: Pool
     listeners: tuple[Listener, ...]
     scoreboard: Scoreboard
+    nudge: Nudge
     logs: Logs
     parent: int
     """The arbiter's pid."""
@@ -52,6 +54,7 @@ class Birth(NamedTuple):
             channel=channel,
             row=self.scoreboard.row(slot),
             siblings=tuple(self.scoreboard.row(other) for other in range(2 * pool.workers + _SPARE)),
+            nudge=self.nudge,
             logs=self.logs,
         )
 

@@ -1,8 +1,7 @@
 """``workerkit app:app``: the words become settings, the settings become an arbiter, and it runs.
 
-Several rounds are needed, since the worker class decides which settings there are. The first ones read no more than
-what is asked of the command itself and the worker class, and refuse nothing that they do not know; the last one
-knows all settings.
+What is asked of the command itself is read first, and refuses nothing that it does not know; ``config.pools`` does
+the rest.
 """
 
 from __future__ import annotations
@@ -12,12 +11,13 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 from workerkit import plugins
 from workerkit.cli.options import CommandOptions
 from workerkit.config.commandline import parse
 from workerkit.config.files import FileOptions, find_file, read_file
+from workerkit.config.pools import Plan, gather
 from workerkit.config.schema import Schema
 from workerkit.config.settings import Settings
 from workerkit.errors import WorkerkitError
@@ -41,11 +41,8 @@ class Assembly(Protocol):
     """What the command needs of ``workerkit.assembly``."""
 
     @property
-    def CORE_OPTIONS(self) -> tuple[type, ...]:  # noqa: N802  a constant of the module
-        """The options dataclasses that are always there."""
-
-    def worker_class(self, name: str, /) -> type:
-        """Return the worker class; its ``Options``, if it has some, are settings too."""
+    def PLAN(self) -> Plan:  # noqa: N802  a constant of the module
+        """Which settings there are."""
 
     def assemble(self, settings: Settings, /) -> Arbiter:
         """Return an arbiter that is ready to run."""
@@ -118,32 +115,15 @@ def _real_assembly() -> Assembly:
 def _settings(
     words: Sequence[str], command: Mapping[str, object], assembly: Assembly, environ: Mapping[str, str]
 ) -> Settings:
-    core = Schema.of(*assembly.CORE_OPTIONS)
     location = Settings.peek("config", _COMMAND, command, environ)
     file = read_file(str(location)) if location else find_file()
-    rough = parse(words, core.only("worker_class"), strict=False)
-    worker_name = str(Settings.peek("worker_class", core, rough, environ, file))
-    schema = _full_schema(core, assembly, worker_name)
-    flags = parse(words, _with_command(schema))
-    return Settings.gather(schema, flags, environ, file, other_sections=_plugin_names)
-
-
-def _with_command(schema: Schema) -> Schema:
-    return schema.extend(FileOptions, CommandOptions)
-
-
-def _full_schema(core: Schema, assembly: Assembly, worker_name: str) -> Schema:
-    options: Any = getattr(assembly.worker_class(worker_name), "Options", None)
-    return core if options is None else core.extend(options, section=_section(worker_name))
-
-
-def _section(worker_name: str) -> str:
-    """Return the name of the table for a plugin's settings: ``trio`` for ``workerkit-trio#trio``."""
-    return worker_name.rpartition("#")[2].rpartition(":")[2].rpartition(".")[2]
+    return gather(
+        assembly.PLAN, words=words, command=_COMMAND, environ=environ, file=file, other_sections=_plugin_names
+    )
 
 
 def _plugin_names() -> list[str]:
-    return [plugin.name for plugin in plugins.available(plugins.WORKERS)]
+    return [plugin.name for group in (plugins.WORKERS, plugins.PROTOCOLS) for plugin in plugins.available(group)]
 
 
 def _help_page(
@@ -153,12 +133,11 @@ def _help_page(
 
     from workerkit.config.help import page  # noqa: PLC0415  --help only
 
-    core = Schema.of(*assembly.CORE_OPTIONS)
     try:
         schema = _settings([word for word in words if word not in {"-h", "--help"}], command, assembly, environ).schema
     except WorkerkitError:  # somebody who got a flag or a file wrong needs the page all the more
-        schema = core
-    return page(_USAGE, _with_command(schema), shutil.get_terminal_size().columns)
+        schema = Schema.of(*assembly.PLAN.core)
+    return page(_USAGE, schema.union(_COMMAND), shutil.get_terminal_size().columns)
 
 
 def _version() -> str:

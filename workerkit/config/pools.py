@@ -52,7 +52,10 @@ def gather(
         plan: which settings there are.
         words: the command line.
         command: settings of the command itself, which the command line may hold as well.
-        environ, file, overrides, other_sections: as for ``Settings.gather``.
+        environ: as for ``Settings.gather``, like the rest.
+        file: may hold pools, under the key ``pools``.
+        overrides: the same.
+        other_sections: names the plugins that are not in use.
 
     Raises:
         ConfigError: as for ``Settings.gather``.

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 from workerkit.errors import BindError, ConfigError
 from workerkit.net.address import Address, InheritedAddress, TCPAddress, UnixAddress, address_of, parse_address
 
-
 # Taken unpatched: gevent and eventlet replace it, and workers accept after that.
 _Socket = socket.socket
 
@@ -82,7 +81,7 @@ class Listener(NamedTuple):
         """What a person would type to reach it."""
         return f"{self.scheme}://{self.address}" if isinstance(self.address, TCPAddress) else str(self.address)
 
-    def accept(self) -> tuple[socket.socket, Any]:
+    def accept(self) -> tuple[_Socket, Any]:
         """Return a connection that waits, as a plain and not blocking socket, and its peer's address.
 
         Raises:

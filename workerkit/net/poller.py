@@ -9,6 +9,8 @@ from __future__ import annotations
 import select
 from typing import Final, Protocol
 
+from workerkit.errors import ConfigError
+
 READ: Final = select.POLLIN
 WRITE: Final = select.POLLOUT
 
@@ -28,6 +30,13 @@ class Poller(Protocol):
     def poll(self, timeout: float, /) -> list[tuple[int, int]]:
         """Return (descriptor, events) pairs; wait up to ``timeout`` seconds for the first."""
 
+    def fileno(self) -> int:
+        """Return a descriptor that can be read when something watched is ready: for a loop around this one.
+
+        Raises:
+            ConfigError: This system has no such thing.
+        """
+
     def close(self) -> None:
         """Let go of the kernel's side."""
 
@@ -44,6 +53,9 @@ class _PollPoller:
     def poll(self, timeout: float, /) -> list[tuple[int, int]]:
         return self._poll.poll(timeout * 1000)
 
+    def fileno(self) -> int:
+        raise ConfigError("this worker class needs epoll, which this system does not have; choose sync or threaded")
+
     def close(self) -> None:
         """Nothing to let go of: poll(2) keeps no state in the kernel."""
 
@@ -53,6 +65,8 @@ _poll = select.poll
 
 # Wake one waiting process for a new connection, not all of them (Linux 4.5).
 EXCLUSIVE: Final[int] = getattr(select, "EPOLLEXCLUSIVE", 0)
+# Tell of a change, not of a state.
+EDGE: Final[int] = getattr(select, "EPOLLET", 0)
 
 
 def make_poller() -> Poller:

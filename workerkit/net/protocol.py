@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from workerkit.errors import ConfigError
 from workerkit.net.stream import Stream
+from workerkit.net.upgrade import Upgrade
 
 Job = Callable[[], object]
 
@@ -67,7 +68,7 @@ class Connection(ABC):
         """Finish this exchange and start no other: the worker is leaving, or busy.
 
         May be called again, and by another thread while a job of this connection runs; what it answers is not
-        used then. So it sets a flag, or shuts the reading side of the stream, and no more.
+        used then. So it sets a flag, tells the job, or shuts the reading side of the stream, and no more.
         """
         return Next.CLOSE
 
@@ -96,6 +97,8 @@ class Service(NamedTuple):
     log: logging.Logger
     access: Any
     """The access log, None if there is none."""
+    upgrade_environ: Callable[[dict[str, Any], Upgrade], dict[str, Any]] | None = None
+    """``Worker.upgrade_environ`` of the worker class."""
 
 
 class Protocol(ABC):
@@ -111,6 +114,8 @@ class Protocol(ABC):
     """How addresses begin that it is served at: for the log."""
     Options: ClassVar[tuple[type, ...]] = ()
     """Frozen dataclasses; their fields become settings and flags where this protocol is named."""
+    leaving = False
+    """Whether the worker has been ordered to leave; set by ``Worker.receive_order``, before connections are drained."""
 
     @classmethod
     def serving(cls, service: Service) -> Self:

@@ -23,27 +23,28 @@ PROTOCOLS = "workerkit.protocols"
 
 _NOUNS = {WORKERS: "worker class", ARBITERS: "arbiter", PROTOCOLS: "protocol"}
 _OURS = "workerkit"
+_files: dict[str, ModuleType] = {}
+"""The files that were loaded, by their absolute paths; of two classes with one name, the last one counts."""
 _EXTRAS = frozenset({"gevent", "eventlet"})
 
 
 def load(
-    group: str, name: str, base: type, api_version: int | None = None, files: Sequence[ModuleType] = ()
+    group: str, name: str, base: type, api_version: int | None = None
 ) -> type[Any]:
     """Return the class that ``name`` stands for, checked.
 
     Args:
         group: the entry-point group to look in, such as ``WORKERS``.
         name: an entry point's name, ``distribution#name``, ``module:Class``, a dotted path, or the name of
-            a class in one of ``files`` (``echo`` is ``EchoWorker``, where ``base`` is called ``Worker``).
+            a class in a file of ``load_file`` (``echo`` is ``EchoWorker``, where ``base`` is called ``Worker``).
         base: the abstract class that it must be a subclass of.
         api_version: what its ``api_version`` must be, if anything.
-        files: what ``load_file`` returned.
 
     Raises:
         PluginError: there is none or more than one of that name, importing it fails (then the exception is
             the cause), or it does not keep the contract.
     """
-    found: object = _resolve(group, name, base, files)
+    found: object = _resolve(group, name, base)
     origin = f"{_noun(group)} {name!r}"
     if isinstance(found, Plugin):
         origin = _origin(group, found)
@@ -52,24 +53,28 @@ def load(
 
 
 def load_file(path: str) -> ModuleType:
-    """Execute the file that ``--plugin`` names and return its module, for ``load``.
+    """Execute the file that ``--plugin`` names, once, and return its module; from now on ``load`` knows its classes.
 
     Raises:
         PluginError: it cannot be read, or raises (then the exception is the cause).
     """
+    absolute = os.path.abspath(path)
+    if absolute in _files:
+        return _files[absolute]
     module = ModuleType(f"workerkit_plugin_{os.path.splitext(os.path.basename(path))[0]}")
-    module.__file__ = os.path.abspath(path)
+    module.__file__ = absolute
     sys.modules[module.__name__] = module
     try:
         with open(path, "rb") as file:
             content = file.read()
-        exec(compile(content, module.__file__, "exec"), module.__dict__)  # noqa: S102  it is the operator's
+        exec(compile(content, absolute, "exec"), module.__dict__)  # noqa: S102  it is the operator's
     except (Exception, SystemExit) as error:
         raise PluginError(f"the plugin file {path} cannot be loaded: {summary(error)}") from error
+    _files[absolute] = module
     return module
 
 
-def _resolve(group: str, name: str, base: type, files: Sequence[ModuleType]) -> Plugin | type:
+def _resolve(group: str, name: str, base: type) -> Plugin | type:
     distribution, _, short = name.rpartition("#")
     # Ours win a clash: for a name of ours, the metadata of all other distributions need not be read.
     plugins = [plugin for plugin in available(group, distribution or _OURS) if plugin.name == short]
@@ -81,7 +86,7 @@ def _resolve(group: str, name: str, base: type, files: Sequence[ModuleType]) -> 
         return plugins[0]
     if not distribution and (":" in name or "." in name):
         return Plugin(name, name if ":" in name else ":".join(name.rsplit(".", 1)), "", "")
-    in_files = [found for module in files for found in _classes(module, base) if _is_named(found, name, base)]
+    in_files = [found for module in reversed(_files.values()) for found in _classes(module, base) if _is_named(found, name, base)]
     return in_files[0] if in_files else _give_up(group, name)
 
 
@@ -92,7 +97,8 @@ def _classes(module: ModuleType, base: type) -> list[type]:
 
 
 def _is_named(found: type, name: str, base: type) -> bool:
-    return found.__name__.lower() in {name.lower(), name.lower() + base.__name__.lower()}
+    plain = name.lower().replace("-", "").replace("_", "")
+    return found.__name__.lower() in {plain, plain + base.__name__.lower()}
 
 
 def _ambiguous(group: str, name: str, plugins: Sequence[Plugin]) -> PluginError:

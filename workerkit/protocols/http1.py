@@ -738,12 +738,14 @@ class Http1Connection(Connection):
         return self._next_request(now)
 
     def _next_request(self, now: float) -> Next:
-        if self._leaving and not self._received:
-            return self._end()
         self._phase = _IDLE
         # A client that comes once teaches the cache nothing.
         self._reader.cache = self._protocol.fields_cache
         self.deadline = now + self._protocol.options.keepalive
+        if self._leaving:
+            # Told to leave while the response was being sent, which had promised that the connection stays: the
+            # client's next request may be on its way.
+            self.deadline = min(self.deadline, now + _GRACE)
         return _AGAIN if self._received else _WAIT_IDLE
 
     def _may_still_send(self) -> bool:

@@ -188,26 +188,30 @@ class MessageConnection(Connection):
             self.deadline = None if timeout is None else now + timeout
         return waits_for
 
-    def _parse(self) -> None:
-        """Take complete messages out of the buffer, one job's worth."""
-        protocol, buffer = self.protocol, self._buffer
+    def _parse(self) -> bool:
+        """Take complete messages out of the buffer, one job's worth; return whether there is anything to do."""
         try:
-            while buffer and len(self._messages) < _BATCH:
-                before = len(buffer)
-                message = protocol.parse(buffer)
-                size = before - len(buffer) if message is not None else before
-                if size > protocol.limit:
-                    raise ProtocolError(f"a message is longer than {protocol.limit} bytes")
-                if message is None:
-                    return
-                if not size:
-                    raise RuntimeError("parse() returned a message and took nothing out of the buffer")
-                self._messages.append(message)
+            while len(self._messages) < _BATCH and self._parse_one():
+                pass
         except ProtocolError as error:
             self._error = error
         except Exception as error:  # noqa: BLE001  a mistake in parse() ends this connection, not the worker
             self._log_failure("reading a message", error)
             self._error = error
+        return bool(self._messages) or self._error is not None
+
+    def _parse_one(self) -> bool:
+        protocol, buffer = self.protocol, self._buffer
+        before = len(buffer)
+        message = protocol.parse(buffer) if buffer else None
+        if (before - len(buffer) if message is not None else len(buffer)) > protocol.limit:
+            raise ProtocolError(f"a message is longer than {protocol.limit} bytes")
+        if message is None:
+            return False
+        if len(buffer) == before:
+            raise RuntimeError("parse() returned a message and took nothing out of the buffer")
+        self._messages.append(message)
+        return True
 
     # -- answering -----------------------------------------------------------------------------------------------
 
@@ -256,10 +260,7 @@ class MessageConnection(Connection):
         if self._ending:
             return self._linger(now)
         self._phase, self._waiting_for, self.deadline = _READ, None, None
-        self._parse()
-        if self._messages or self._error is not None or self._leaving:
-            return Next.AGAIN
-        return self._await(now)
+        return Next.AGAIN if self._parse() or self._leaving else self._await(now)
 
     # -- ending --------------------------------------------------------------------------------------------------
 

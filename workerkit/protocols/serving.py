@@ -37,7 +37,7 @@ def protocol_of(served: object, name: str) -> type[Protocol]:
     if isinstance(served, type) and issubclass(served, Protocol):
         return served
     if not callable(served):
-        raise ConfigError(f"cannot serve {name}: neither a WSGI application, nor a function of a stream, nor a Protocol")
+        raise ConfigError(f"cannot serve {name}: it is no WSGI application, no function of a stream and no Protocol")
     return protocol_class(_kind_of(served, name))
 
 

@@ -31,12 +31,14 @@ from workerkit.frames import summary, user_frames
 from workerkit.process.clock import Clock, monotonic
 from workerkit.process.fork import die_with_parent
 from workerkit.process.messages import BootFailed, Channel, Drain, Quit, Ready, ReopenLogs, Retiring, Signalled
+from workerkit.process.nudge import Nudge
 from workerkit.process.scoreboard import Column, Row
 from workerkit.process.signals import deliver
 
 if TYPE_CHECKING:
     from workerkit.net.listener import Listener
     from workerkit.net.protocol import Protocol
+    from workerkit.net.upgrade import Upgrade
     from workerkit.telemetry.logs import Logs
 
 API_VERSION = 1
@@ -113,6 +115,8 @@ class WorkerContext(NamedTuple):
     row: Row
     siblings: tuple[Row, ...]
     """The rows that workers of this pool may hold, its own among them; to read."""
+    nudge: Nudge
+    """Wakes another worker of the pool, for a connection that this one was woken for and does not take."""
     logs: Logs
     clock: Clock = monotonic
 
@@ -128,6 +132,8 @@ class Worker(ABC):
     """Whether ``prepare()`` changes the standard library for the application."""
     multithread: ClassVar[bool] = False
     """Whether several jobs may run at the same time in one process."""
+    requires: ClassVar[tuple[str, ...]] = ()
+    """The modules that it cannot run without; ``workerkit workers`` says when one of them is not installed."""
     Options: ClassVar[type] = NoOptions
     """A frozen dataclass; its fields become settings and flags under this class's own heading."""
 
@@ -138,6 +144,16 @@ class Worker(ABC):
         Called once, by assembly. The other class's settings must all be settings of this class too.
         """
         return None
+
+    @classmethod
+    def upgrade_environ(cls, environ: dict[str, Any], upgrade: Upgrade) -> dict[str, Any]:  # noqa: ARG003  for others
+        """Return what the WSGI environ has besides the usual, in a request that asks for another protocol (WebSocket).
+
+        Called in the worker, in the job of each such request, with the environ as it will be. The base offers
+        ``gunicorn.socket`` where dialogues are run, since the application may keep the connection for as long as it
+        likes. A class whose users expect a library's own keys adds those; an empty answer is logged, once.
+        """
+        return {"gunicorn.socket": upgrade.socket} if "dialogue" in cls.jobs else {}
 
     def __init__(self, context: WorkerContext) -> None:
         self.context = context
@@ -157,7 +173,7 @@ class Worker(ABC):
         """Seconds within which ``tick()`` should be called again."""
 
     @classmethod  # noqa: B027  most have nothing to prepare
-    def prepare(cls, options: Any) -> None:  # noqa: ARG003  for those who have any
+    def prepare(cls, options: Any) -> None:
         """Make the process ready for the application; monkey-patching belongs here.
 
         Called once, before the application is imported, in whichever process imports it: worker or mold.
@@ -172,6 +188,7 @@ class Worker(ABC):
         """
         if self.context.serve is not None:
             self.protocol = self.context.serve()
+            self.protocol.leaving = False
 
     @abstractmethod
     def run(self) -> None:
@@ -198,6 +215,8 @@ class Worker(ABC):
                 case Quit():
                     found = Order.QUIT
                 case Drain(last) if found is not Order.QUIT:
+                    if self.protocol is not None:
+                        self.protocol.leaving = True
                     found = Order.DRAIN_LAST if last else Order.DRAIN
                 case ReopenLogs():
                     self.context.logs.reopen()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from workerkit.net.listener import Listener
-from workerkit.net.poller import EXCLUSIVE, READ, WRITE, Poller, make_poller, wait_for
+from workerkit.net.poller import EDGE, EXCLUSIVE, READ, WRITE, Poller, make_poller, wait_for
 from workerkit.net.protocol import Connection, Next
 from workerkit.net.stream import Stream, raise_deadline
 from workerkit.process.scoreboard import Column
@@ -35,6 +35,9 @@ class PollingWorker(ServerWorker):
         self.listening = False
         self.ran = False
         """Whether a job ran in this turn."""
+        self._nudged = context.nudge.fileno()
+        if self._nudged >= 0:
+            self.poller.register(self._nudged, READ | EXCLUSIVE | EDGE)
         self._listeners = {listener.fileno(): listener for listener in context.listeners}
         self._again: dict[Connection, Next] = {}
         """Who has more to do without waiting for anything, and what: AGAIN, or RUN for a job that nobody took yet."""
@@ -85,6 +88,8 @@ class PollingWorker(ServerWorker):
                     self.advance(connection, now)
             elif fd in self._listeners:
                 acceptable = self._listeners[fd]
+            elif fd == self._nudged:
+                self._look_again()
             elif not self.on_event(fd):
                 return False
         if buffered:
@@ -156,12 +161,21 @@ class PollingWorker(ServerWorker):
         wanted = self.wants_newcomers()
         if wanted == self.listening:
             return
+        self.listening = wanted
         for fd in self._listeners:
             if wanted:
                 self.poller.register(fd, READ | EXCLUSIVE)
             else:
                 self.poller.unregister(fd)
-        self.listening = wanted
+        if not wanted:
+            self.context.nudge.give()
+
+    def _look_again(self) -> None:
+        """A sibling did not take what it was woken for: registering anew finds whoever waits now."""
+        if self.listening:
+            for fd in self._listeners:
+                self.poller.unregister(fd)
+                self.poller.register(fd, READ | EXCLUSIVE)
 
     def welcome(self, listener: Listener, now: float) -> Connection | None:
         """Accept a connection and begin with it."""
@@ -175,11 +189,14 @@ class PollingWorker(ServerWorker):
             self.advance(connection, now)
         return connection
 
-    def _empty_backlog(self, now: float) -> None:
-        """Take every connection that waits to be accepted: on a full stop nobody else will."""
+    def _empty_backlog(self) -> None:
+        """Take every connection that waits to be accepted: on a full stop nobody else will.
+
+        Their requests wait for the next turn: a job that ran here could unwind the order that is being obeyed.
+        """
         for listener in self._listeners.values():
             while len(self.connections) < self.connection_limit and (connection := self.accept(listener)) is not None:
-                self.advance(connection, now)
+                self._again[connection] = Next.AGAIN
 
     # -- deadlines and orders ------------------------------------------------------------------------------------
 
@@ -198,7 +215,7 @@ class PollingWorker(ServerWorker):
         if order is not None and not self.draining:
             now = self.clock()
             if order is Order.DRAIN_LAST:
-                self._empty_backlog(now)
+                self._empty_backlog()
             self.draining = True
             self._scan_interval = _SCAN_WHILE_DRAINING
             self._next_scan = 0.0

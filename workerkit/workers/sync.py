@@ -122,6 +122,7 @@ class SyncWorker(PollingWorker):
         if self.ran and self._has_siblings:
             if self._declined_since is None:
                 self._declined_since = now
+                self.context.nudge.give()
             if now - self._declined_since < _PATIENCE:
                 return
         self._declined_since = None

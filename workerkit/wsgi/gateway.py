@@ -6,46 +6,26 @@ that has the attributes of ``Exchange``.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import IO, Any, NamedTuple, Protocol, cast
+from typing import IO, Any, NamedTuple, cast
 
 from workerkit.errors import ApplicationError
 from workerkit.http.forwarded import Trust
-from workerkit.http.request import RequestHead
-from workerkit.net.stream import Stream
+from workerkit.net.upgrade import Upgrade
 from workerkit.wsgi.environ import Environ, EnvironBuilder
+from workerkit.wsgi.exchange import Exchange
+from workerkit.wsgi.upgrade import WAYS_TO_LEAVE, UpgradeExchange
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 StartResponse = Callable[..., Callable[[bytes], None]]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
-class Exchange(Protocol):
-    """What a gateway needs of a connection that holds a request."""
-
-    head: RequestHead
-    body: IO[bytes]
-    stream: Stream
-
-    @property
-    def started(self) -> bool:
-        """Whether the response's head can no longer be changed."""
-
-    def respond(self, status: str, fields: list[tuple[str, str]], data: bytes) -> None:
-        """Answer with a complete body."""
-
-    def start(self, status: str, fields: list[tuple[str, str]], length: int | None = None) -> None:
-        """Begin a response."""
-
-    def write(self, data: bytes) -> None:
-        """Send a part of its body."""
-
-    def send_file(self, file: IO[bytes], start: int, count: int) -> None:
-        """Send a part of a file as a part of its body."""
-
+_log = logging.getLogger("workerkit.error")
 
 _NO_STATUS = "the application sent a body without calling start_response"
 
@@ -75,6 +55,8 @@ class WsgiFacts(NamedTuple):
     multiprocess: bool
     sendfile: bool
     worker_class: str
+    upgrade_environ: Callable[[Environ, Upgrade], Environ] | None = None
+    """``Worker.upgrade_environ`` of the class; None: its applications get no sockets."""
 
 
 class WsgiGateway:
@@ -82,7 +64,9 @@ class WsgiGateway:
 
     def __init__(self, application: Application, facts: WsgiFacts, trust: Trust) -> None:
         self.application = application
+        self._facts = facts
         self._sendfile = facts.sendfile
+        self._has_refused = False
         self._builder = EnvironBuilder(
             {
                 "wsgi.version": (1, 0),
@@ -101,8 +85,15 @@ class WsgiGateway:
 
     def __call__(self, exchange: Exchange) -> None:
         """Answer the exchange's request; in a job."""
-        call = _Call(exchange)
         environ = self._builder.build(exchange.head, exchange.stream, exchange.body)
+        environ["workerkit.on_drain"] = exchange.on_drain
+        if exchange.head.fields.upgrade is None:
+            self._answer(exchange, environ)
+        else:
+            self._answer_upgrade(exchange, environ)
+
+    def _answer(self, exchange: Exchange, environ: Environ) -> None:
+        call = _Call(exchange)
         result = self.application(environ, call.start_response)
         if type(result) is list:
             # What most applications return; a list has no close().
@@ -118,6 +109,33 @@ class WsgiGateway:
             if hasattr(result, "close"):
                 result.close()
             call.over = True
+
+    def _answer_upgrade(self, exchange: Exchange, environ: Environ) -> None:
+        """Let the application take the connection, if the worker class can spare what that costs."""
+        upgrade = Upgrade(exchange.stream, self.application, exchange.hand_over)
+        # RFC 9110 section 7.8: Upgrade in a request of HTTP/1.0 is ignored.
+        if exchange.head.minor:
+            environ.update(self._offers(environ, upgrade))
+        try:
+            self._answer(UpgradeExchange(exchange, upgrade), environ)
+        except WAYS_TO_LEAVE:
+            if not upgrade.taken:
+                raise
+        finally:
+            upgrade.end()
+
+    def _offers(self, environ: Environ, upgrade: Upgrade) -> Environ:
+        offer = self._facts.upgrade_environ
+        offers = offer(environ, upgrade) if offer is not None else {}
+        if not offers and not self._has_refused and environ["HTTP_UPGRADE"].lower() == "websocket":
+            self._has_refused = True
+            _log.warning(
+                "A WebSocket was asked for at %s. The worker class %s has no socket to give away, since one client "
+                "would hold up all others: use threaded, gevent or eventlet.",
+                environ["RAW_URI"],
+                self._facts.worker_class,
+            )
+        return offers
 
 
 class _Call:
@@ -206,4 +224,3 @@ def _checked(data: Any) -> bytes:
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
     raise ApplicationError(f"a response's body is made of bytes, not of {type(data).__name__}")
-

@@ -19,6 +19,8 @@ from workerkit.arbiter.prefork import PreforkArbiter
 from workerkit.errors import AppLoadError, BindError, BootError, ConfigError
 from workerkit.net.listener import ListenerOptions
 from workerkit.net.poller import READ, wait_for
+from workerkit.net.protocol import Connection, Protocol
+from workerkit.net.stream import Stream
 
 
 @pytest.fixture
@@ -347,14 +349,22 @@ def test_a_signal_that_means_nothing_says_so(realm: Realm) -> None:
 # -- the mold --
 
 
+class Unused(Protocol):
+    """Something to serve that nobody connects to."""
+
+    def connect(self, stream: Stream) -> Connection:
+        raise AssertionError(f"nobody listens, so where does {stream} come from?")
+
+
 class Application:
     """A factory as a pool has it: loads once in a process, and not again in those that are forked from it."""
 
     def __init__(self) -> None:
         self.loaded_by = 0
 
-    def __call__(self) -> Any:
+    def __call__(self) -> Protocol:
         self.loaded_by = self.loaded_by or os.getpid()
+        return Unused()
 
 
 class Loader(Consumer):

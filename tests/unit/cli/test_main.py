@@ -12,6 +12,7 @@ import pytest
 
 from workerkit import cli
 from workerkit.cli import listing, serve
+from workerkit.config.pools import Plan
 from workerkit.errors import BindError, BootError, PluginError
 from workerkit.plugins import Plugin
 
@@ -58,7 +59,10 @@ class Arbiter:
 class ToyAssembly:
     """Remembers the settings and runs nothing."""
 
-    CORE_OPTIONS = (CoreOptions,)
+    @property
+    def PLAN(self):  # noqa: N802  as in the real one
+        """Know the core's settings, and those of the worker class."""
+        return Plan((CoreOptions,), (CoreOptions,), self.plugin_options)
 
     def __init__(self):
         self.outcome = 0
@@ -69,6 +73,11 @@ class ToyAssembly:
         if name not in {"sync", "trio", "workerkit-trio#trio", "pkg.mod:trio"}:
             raise PluginError(f"there is no worker class {name!r}")
         return Worker if name == "sync" else TrioWorker
+
+    def plugin_options(self, peek):
+        """Know what a worker class adds."""
+        if self.worker_class(peek("worker_class")) is TrioWorker:
+            yield "trio", TrioOptions
 
     def assemble(self, settings):
         """Remember the settings."""

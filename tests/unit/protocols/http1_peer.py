@@ -15,6 +15,7 @@ from workerkit.http.limits import HttpLimits
 from workerkit.net.address import TCPAddress
 from workerkit.net.protocol import Next
 from workerkit.net.stream import Stream, raise_deadline
+from workerkit.net.upgrade import Upgrade
 from workerkit.protocols.http1 import Http1, Http1Connection, HttpOptions
 from workerkit.telemetry.access import AccessLog
 from workerkit.wsgi.gateway import Application, WsgiFacts, WsgiGateway
@@ -77,9 +78,10 @@ def make_protocol(
     *,
     limits: HttpLimits | None = None,
     access: AccessLog | None = None,
+    upgrade_environ: Callable[[Environ, Upgrade], Environ] | None = None,
     **options: Any,
 ) -> Http1:
-    facts = WsgiFacts(False, False, sendfile=options.get("sendfile", True), worker_class="test")
+    facts = WsgiFacts(False, False, options.get("sendfile", True), "test", upgrade_environ)
     gateway = WsgiGateway(application, facts, Trust(ForwardedOptions()))
     return Http1(gateway, HttpOptions(**options), limits or HttpLimits(), LOG, access, clock)
 

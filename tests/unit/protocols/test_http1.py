@@ -1082,6 +1082,22 @@ def test_draining_lets_a_slow_reader_finish(connect: Connect) -> None:
     assert peer.connection.drain(peer.clock()) is Next.WRITE
 
     assert len(replies(peer.drive_and_receive())[0].body) == 3 * MEGABYTE
+
+
+def test_draining_keeps_what_a_response_promised(connect: Connect) -> None:
+    """After a response that had promised to keep the connection, the client's next request is answered, and is last."""
+    peer = connect()
+    peer.send(get())
+    assert peer.connection.advance(peer.clock()) is Next.RUN
+    peer.connection.take()()
+    peer.connection.drain(peer.clock())
+
+    assert peer.connection.advance(peer.clock()) is Next.IDLE
+    assert peer.connection.deadline is not None
+    peer.send(get())
+    peer.drive()
+
+    assert [reply.headers.get("connection") for reply in replies(peer.receive())] == [None, "close"]
     assert peer.at_end
 
 

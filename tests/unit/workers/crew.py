@@ -18,6 +18,7 @@ from workerkit.process.clock import Clock as AnyClock
 from workerkit.process.clock import monotonic
 from workerkit.process.fork import fork
 from workerkit.process.messages import Channel, Message
+from workerkit.process.nudge import Nudge
 from workerkit.process.scoreboard import Column, Scoreboard
 from workerkit.process.states import State
 from workerkit.protocols.http1 import Gateway, Http1, Http1Connection, HttpOptions
@@ -47,6 +48,7 @@ class Crew:
         self.folder = folder
         self.logs = Logs(LogOptions(errorlog=str(folder / "error.log"), loglevel="debug"))
         self.board = Scoreboard(rows=4)
+        self.nudge = Nudge()
         self.arbiters_end, self.workers_end = Channel.pair()
         self.listeners: list[Listener] = []
         self.children: list[int] = []
@@ -68,6 +70,7 @@ class Crew:
             "lifespan": None,
             "channel": self.workers_end,
             "row": self.board.row(0),
+            "nudge": self.nudge,
             "siblings": tuple(self.board.row(slot) for slot in range(4)),
             "logs": self.logs,
             "clock": clock,

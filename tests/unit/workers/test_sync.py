@@ -310,6 +310,53 @@ def test_a_newcomer_that_nobody_takes_is_taken_all_the_same(crew: Crew, start: S
     assert has_answer(newcomer)
 
 
+def nudges(crew: Crew) -> int:
+    """Take the nudges that were given since the last time."""
+    try:
+        return os.eventfd_read(crew.nudge.fileno())
+    except BlockingIOError:
+        return 0
+
+
+def test_who_leaves_a_newcomer_to_the_siblings_nudges_them(crew: Crew, start: Start) -> None:
+    """The kernel woke this process alone, so without a nudge no sibling would know."""
+    loop = start(workers=2)
+    served = crew.connect(request())
+    loop.turn_until(lambda: has_answer(served))
+    read_response(served)
+    nudges(crew)
+    served.sendall(request("/again"))
+    crew.connect(request("/new"))
+
+    loop.turn()
+
+    assert nudges(crew) == 1
+
+
+def test_who_stops_listening_nudges_the_siblings(crew: Crew, start: Start) -> None:
+    """A leaving worker may have been woken for a connection that it takes no more."""
+    loop = start(workers=2)
+    loop.turn()
+    nudges(crew)
+    crew.send(Drain(last=False))
+    loop.turn(2)
+
+    assert nudges(crew) == 1
+
+
+def test_a_nudged_worker_looks_at_its_listeners_again(crew: Crew, start: Start) -> None:
+    """A connection for which another process was woken is found and served."""
+    listener = crew.listen()
+    loop = start(workers=2)
+    loop.turn()
+    # As if the kernel had woken somebody else: the connection is there, and our poller was not told.
+    loop.worker.poller.unregister(listener.fileno())
+    client = crew.connect(request())
+    loop.worker.poller.register(listener.fileno(), 0)
+    crew.nudge.give()
+    loop.turn_until(lambda: has_answer(client))
+
+
 def test_a_worker_alone_takes_newcomers_beside_its_requests(crew: Crew, start: Start) -> None:
     """Without siblings nobody else will take them."""
     loop = start(workers=1)

@@ -51,6 +51,13 @@ class RecordedExchange:
         assert not file.closed
         self.started = True
 
+    def on_drain(self, callback: Callable[[], object]) -> None:
+        self._note("on_drain", callback)
+
+    def hand_over(self) -> bytes:
+        self._note("hand_over")
+        return b""
+
     def _note(self, *call: Any) -> None:
         if len(self.calls) == self.leaves_at:
             raise Disconnected("the client left")

@@ -1,0 +1,111 @@
+"""The settings that no single part owns: what is served, by how many workers, of which kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+_WORKERS = "must be auto, or a number from 0 to 512"
+
+
+def _parse_workers(text: str) -> int:
+    if text.strip().lower() == "auto":
+        from workerkit.process.cpus import usable_cpus  # noqa: PLC0415  it needs pathlib, which is slow to import
+
+        return usable_cpus()
+    if not text.strip().isdecimal():
+        raise ValueError(f"{_WORKERS}, not {text!r}")
+    return int(text)
+
+
+def _check_workers(value: int) -> None:
+    if not 0 <= value <= 512:  # half of the scoreboard's rows: a reload overlaps
+        raise ValueError(_WORKERS)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationOptions:
+    """The application."""
+
+    wsgi_app: str | None = field(
+        default=None,
+        metadata={
+            "positional": True,
+            "aliases": ("serve",),
+            "metavar": "MODULE:APP",
+            "help": "What to serve: MODULE:VAR, MODULE (its application, or app), or MODULE:factory('a', k=1).",
+        },
+    )
+    factory: bool = field(default=False, metadata={"help": "Call what MODULE:APP names; it returns the application."})
+    protocol: str | None = field(
+        default=None,
+        metadata={
+            "metavar": "NAME",
+            "help": "How it is served: a name that `workerkit protocols` lists, or MODULE:CLASS. Otherwise what is "
+            "served decides: a function of one argument is a dialogue, a WSGI application takes two.",
+        },
+    )
+    preload_app: bool = field(
+        default=False,
+        metadata={
+            "flags": ("--preload",),
+            "help": "Load the application once, in a process that workers are forked from: they share its memory.",
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """The application."""
+
+    chdir: str | None = field(
+        default=None, metadata={"metavar": "FOLDER", "help": "Change to this folder before the application is loaded."}
+    )
+    pythonpath: str | None = field(
+        default=None,
+        metadata={"metavar": "FOLDERS", "help": "Folders to look for modules in first, separated by commas."},
+    )
+    plugin: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "metavar": "FILE",
+            "help": "A Python file that worker classes, arbiters and protocols may be named from; repeatable.",
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PoolOptions:
+    """Workers."""
+
+    workers: int = field(
+        default=1,
+        metadata={
+            "flags": ("-w",),
+            "metavar": "N",
+            "variables": ("WEB_CONCURRENCY",),
+            "parse": _parse_workers,
+            "check": _check_workers,
+            "help": "How many worker processes; auto: one for each usable processor; 0: serve in this very process.",
+        },
+    )
+    worker_class: str = field(
+        default="sync",
+        metadata={
+            "flags": ("-k",),
+            "metavar": "NAME",
+            "help": "How a worker runs requests: a name that `workerkit workers` lists, or MODULE:CLASS.",
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ArbiterChoice:
+    """The arbiter."""
+
+    arbiter: str | None = field(
+        default=None,
+        metadata={
+            "metavar": "NAME",
+            "help": "What keeps the workers, as `workerkit arbiters` lists; otherwise prefork, or inline for -w 0.",
+        },
+    )

@@ -1,0 +1,43 @@
+"""What the WSGI gateway needs of a protocol: a request, and ways to answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import IO, Protocol
+
+from workerkit.http.request import RequestHead
+from workerkit.net.stream import Stream
+
+
+class Exchange(Protocol):
+    """What a gateway needs of a connection that holds a request."""
+
+    head: RequestHead
+    body: IO[bytes]
+    stream: Stream
+
+    @property
+    def started(self) -> bool:
+        """Whether the response's head can no longer be changed."""
+
+    def respond(self, status: str, fields: list[tuple[str, str]], data: bytes) -> None:
+        """Answer with a complete body."""
+
+    def start(self, status: str, fields: list[tuple[str, str]], length: int | None = None) -> None:
+        """Begin a response."""
+
+    def write(self, data: bytes) -> None:
+        """Send a part of its body."""
+
+    def send_file(self, file: IO[bytes], start: int, count: int) -> None:
+        """Send a part of a file as a part of its body."""
+
+    def on_drain(self, callback: Callable[[], object]) -> None:
+        """Have something called, once, if the worker is ordered to leave before the request has ended."""
+
+    def hand_over(self) -> bytes:
+        """Leave the connection to the application, and return what has arrived on it after the request.
+
+        Raises:
+            ApplicationError: The response has begun, or the request's body was not read to its end.
+        """
