@@ -31,7 +31,8 @@ and its section here are derived from that. Where several sources give one, the 
 3. the [configuration file](command-line.md#configuration-files);
 4. the setting's own variable, `WORKERKIT_` and its name in capitals;
 5. `WORKERKIT_CMD_ARGS`, which holds words of a command line;
-6. the command line; or keyword arguments, for [a program that embeds workerkit](api.md).
+6. the command line; or keyword arguments, for [a program that embeds workerkit](api.md);
+7. the table of [one pool](command-line.md#pools), where there are several.
 
 `workerkit --print-config` prints every setting with its value and where it came from.
 
@@ -42,10 +43,12 @@ spelt like the long flag, with underscores: `keep_alive` is `keepalive`.
 
 
 def settings() -> str:
-    """Return the settings reference: the core's, then each worker class's own."""
-    schema = Schema.of(*CORE_OPTIONS)
-    for name in [plugin.name for plugin in available(WORKERS) if plugin.distribution == "workerkit"]:
-        schema = schema.extend(worker_class(name).Options, section=name)
+    """Return the settings reference: the core's, then each worker class's own; what several have is shown once."""
+    core = Schema.of(*CORE_OPTIONS)
+    classes = {plugin.name: worker_class(plugin.name) for plugin in available(WORKERS, "workerkit")}
+    # Other names of a class have its settings.
+    own = {name: found for name, found in classes.items() if found.__name__.lower() == f"{name}worker"}
+    schema = core.union(*(core.extend(found.Options, section=name) for name, found in own.items()))
     return f"{_SETTINGS_TOP}\n{markdown(schema)}".rstrip() + "\n"
 
 

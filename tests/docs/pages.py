@@ -22,7 +22,7 @@ PICTURES = frozenset({"text", "mermaid", "ini", "nginx", "dockerfile", "yaml", "
 
 _BLOCK = re.compile(
     r"^(?:<!-- (?P<kind>file|exits|not run): (?P<note>.+?) -->\n)?"
-    r"^```(?P<language>\S*)[^\n]*\n(?P<text>.*?)^```$",
+    r"^```(?P<language>\S*)(?P<argument>[^\n]*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 _NOTE = re.compile(r"^<!-- (?:file|exits|not run):.*\n(?!```)", re.MULTILINE)
@@ -60,10 +60,14 @@ def blocks(page: Path) -> list[Block]:
 
 def _block(page: Path, text: str, match: re.Match[str]) -> Block:
     kind, note = match["kind"], match["note"]
+    language, body = match["language"], match["text"]
+    if language == "{literalinclude}" and kind == "file":
+        path = page.parent / match["argument"].strip()
+        language, body = path.suffix.removeprefix("."), path.read_text(encoding="utf-8")
     return Block(
         place=f"{page.relative_to(ROOT)}:{text.count(chr(10), 0, match.start('text'))}",
-        language=match["language"],
-        text=match["text"],
+        language=language,
+        text=body,
         file=note if kind == "file" else None,
         exits=int(note) if kind == "exits" else 0,
         not_run=note if kind == "not run" else None,

@@ -46,9 +46,9 @@ class Gate:
         # Open for both directions: neither side then waits for the other to open its end.
         self._descriptor = os.open(self.path, os.O_RDWR)
 
-    def open(self) -> None:
-        """Let one request go on."""
-        os.write(self._descriptor, b".")
+    def open(self, what: str = ".") -> None:
+        """Let one request go on; ``what`` is for those who read something else than a character."""
+        os.write(self._descriptor, what.encode())
 
     def close(self) -> None:
         os.close(self._descriptor)

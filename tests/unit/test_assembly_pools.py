@@ -23,10 +23,7 @@ from workerkit.protocols.dialogue import Dialogue
 from workerkit.protocols.http1 import Http1
 from workerkit.telemetry.logs import LogOptions, Logs
 
-REFUSED = (
-    "the sync worker cannot run dialogues (plain functions over a stream), such as {}; "
-    "choose --worker-class eventlet, gevent or threaded"
-)
+REFUSED = "the sync worker cannot run dialogues (plain functions over a stream), such as {}; choose --worker-class "
 
 
 def app(environ: Any, start_response: Any) -> list[bytes]:
@@ -102,7 +99,10 @@ def test_a_dialogue_on_sync_is_refused_at_once(settings: dict[str, Any], name: s
     with pytest.raises(ConfigError) as caught:
         workerkit.create_arbiter(**settings)
 
-    assert str(caught.value) == REFUSED.format(name)
+    refusal, _, names = str(caught.value).partition("; choose --worker-class ")
+    assert f"{refusal}; choose --worker-class " == REFUSED.format(name)
+    assert {"eventlet", "gevent", "threaded"} <= set(names.replace(" or ", ", ").split(", "))
+    assert not {"sync", "gthread"} & set(names.replace(" or ", ", ").split(", "))
 
 
 def test_a_dialogue_that_only_loading_reveals_is_refused_at_boot(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_dialogue_that_only_loading_reveals_is_refused_at_boot(tmp_path: Path)
     with pytest.raises(BootError) as caught:
         workerkit.run("workerkit_test_talks:talk", bind="127.0.0.1:0", chdir=".", loglevel="critical")
 
-    assert str(caught.value) == REFUSED.format("workerkit_test_talks:talk")
+    assert str(caught.value).startswith(REFUSED.format("workerkit_test_talks:talk"))
 
 
 def test_a_function_is_served_as_a_dialogue() -> None:

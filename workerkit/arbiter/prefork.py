@@ -24,6 +24,7 @@ from workerkit.arbiter.pidfile import PidFile
 from workerkit.arbiter.policy import Action, Kill, RestartBudget, Spawn, SpawnMold, Stop, Wanted, plan
 from workerkit.arbiter.spawn import Birth, ask_mold, exit_reason, spawn_mold, spawn_worker
 from workerkit.arbiter.table import (
+    DEFAULT_POOL,
     AskedToRetire,
     Booted,
     Exited,
@@ -81,6 +82,7 @@ class _PoolState:
     """What is wanted of a pool, and how it has been doing."""
 
     pool: Pool
+    number: int
     workers: int
     generation: int = 1
     proven: int = 0
@@ -118,7 +120,9 @@ class PreforkArbiter(Arbiter):
         super().__init__(pools, options, logs, signals=signals)
         self._clock = clock
         self._table = ProcessTable()
-        self._states = {name: _PoolState(pool, pool.workers) for name, pool in self.pools.items()}
+        self._states = {
+            name: _PoolState(pool, number, pool.workers) for number, (name, pool) in enumerate(self.pools.items(), 1)
+        }
         self._lines: dict[int, _Line] = {}
         self._events: deque[Event] = deque()
         self._deaths: list[Event] = []
@@ -276,7 +280,7 @@ class PreforkArbiter(Arbiter):
 
     def _spawn_worker(self, state: _PoolState, number: int, now: float) -> None:
         slot = self._table.free_slot()
-        self._scoreboard.take(slot)
+        self._scoreboard.take(slot)[Column.POOL] = state.number
         pid: int | None = None
         if state.pool.preload:
             mold = next(handle for handle in self._table.of_pool(state.pool.name) if self._is_mold(handle, state))
@@ -412,7 +416,8 @@ class PreforkArbiter(Arbiter):
         if handle.role is Role.WORKER and was_booting:
             state.proven = max(state.proven, handle.generation)
             self._announce(state)
-            self.log.info("Worker ready (pid: %d, slot: %d)", handle.pid, handle.slot)
+            where = "" if handle.pool == DEFAULT_POOL else f" in the pool {handle.pool}"
+            self.log.info("Worker ready (pid: %d, slot: %d)%s", handle.pid, handle.slot, where)
 
     def _announce(self, state: _PoolState) -> None:
         """Say where a pool listens, once somebody answers there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from workerkit.cli import listing, serve
+from workerkit.cli import listing, new_plugin, serve
 from workerkit.errors import BootError, WorkerkitError
 from workerkit.frames import user_frames
 
@@ -22,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if words and words[0] in listing.GROUPS:
             return listing.run(words)
+        if words and words[0] == new_plugin.COMMAND:
+            return new_plugin.run(words)
         return serve.run(words)
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -27,7 +27,8 @@ _USAGE = """\
 Example: workerkit app:app --workers 4 --bind 0.0.0.0:8000
 
 Usage: workerkit [OPTIONS] [MODULE:APP]
-       workerkit workers | arbiters | protocols"""
+       workerkit workers | arbiters | protocols [NAME]
+       workerkit new-plugin NAME"""
 
 
 class Arbiter(Protocol):

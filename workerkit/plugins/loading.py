@@ -86,7 +86,8 @@ def _resolve(group: str, name: str, base: type) -> Plugin | type:
         return plugins[0]
     if not distribution and (":" in name or "." in name):
         return Plugin(name, name if ":" in name else ":".join(name.rsplit(".", 1)), "", "")
-    in_files = [found for module in reversed(_files.values()) for found in _classes(module, base) if _is_named(found, name, base)]
+    candidates = [found for module in reversed(_files.values()) for found in _classes(module, base)]
+    in_files = [found for found in candidates if _is_named(found, name, base)]
     return in_files[0] if in_files else _give_up(group, name)
 
 

@@ -34,6 +34,8 @@ class Column(enum.IntEnum):
     """Requests (or other jobs) finished since the row was taken."""
     FAILURES = 8
     """Of these, the ones that failed: responses of 500 and above, jobs that raised."""
+    POOL = 10
+    """Which pool its worker belongs to, counted from 1; 0: it is no worker's."""
     BUSY_SINCE = 9
     """Nanoseconds of the monotonic clock at the start of the one job that runs now, 0 between jobs; by workers
     that run one job at a time."""

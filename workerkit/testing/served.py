@@ -36,7 +36,7 @@ class RunningServer:
         self.url = ""
         self._within = within
         self._listening = threading.Event()
-        assert process.stderr is not None  # noqa: S101  it was asked for
+        assert process.stderr is not None
         self._reader = threading.Thread(target=self._read, args=(process.stderr,), daemon=True)
         self._reader.start()
 

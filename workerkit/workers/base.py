@@ -114,7 +114,7 @@ class WorkerContext(NamedTuple):
     channel: Channel
     row: Row
     siblings: tuple[Row, ...]
-    """The rows that workers of this pool may hold, its own among them; to read."""
+    """The rows that workers of this pool may hold, its own among them, and maybe others' (see Column.POOL); to read."""
     nudge: Nudge
     """Wakes another worker of the pool, for a connection that this one was woken for and does not take."""
     logs: Logs

@@ -247,8 +247,7 @@ class GreenletWorker(ServerWorker):
 
     def _run_job(self, connection: Connection) -> Next:
         if self.retiring:
-            # Its client comes back by the backlog, to whoever is there then.
-            connection.drain(self.clock())
+            self.decline(connection)
         cells = self.row.cells
         cells[_BUSY] += 1
         failed = True

@@ -107,6 +107,14 @@ class ServerWorker(Worker):
         cells[Column.CONNECTIONS] = len(self.connections)
         return connection
 
+    def decline(self, connection: Connection) -> None:
+        """Make the exchange that is about to run its connection's last: the client comes back by the backlog.
+
+        Not for dialogues: one that has not begun would find its input at an end.
+        """
+        if self.protocol is not None and self.protocol.job == "call":
+            connection.drain(self.clock())
+
     def call(self, connection: Connection, count: Callable[[bool], None]) -> bool:
         """Run the job that waits in a connection and ``count(failed)`` it; return whether the connection can go on.
 

@@ -239,7 +239,7 @@ class ThreadedWorker(PollingWorker):
         thread = self._leader
         assert thread is not None  # noqa: S101  the main thread runs no jobs
         if self.retiring:
-            connection.drain(self.clock())
+            self.decline(connection)
         if self._wary:
             self._pass_on(thread, connection)
         thread.started_jobs += 1

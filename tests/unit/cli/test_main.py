@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from workerkit import cli
-from workerkit.cli import listing, serve
+from workerkit.cli import serve
 from workerkit.config.pools import Plan
 from workerkit.errors import BindError, BootError, PluginError
-from workerkit.plugins import Plugin
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +193,6 @@ def test_a_configuration_file_imports_from_the_current_directory(assembly, tmp_p
         (["-w", "x"], 2, "workers: expected a whole number, got 'x' (from flag --workers)"),
         (["-k", "zzz"], 1, "there is no worker class 'zzz'"),
         (["-c", "x.toml"], 1, "cannot read the configuration file x.toml: No such file or directory"),
-        (["workers", "trio"], 2, "workerkit workers takes no argument, got 'trio'"),
     ],
 )
 def test_a_mistake_is_one_line_and_an_exit_code(assembly, capsys, words, code, message):
@@ -274,7 +272,8 @@ HELP = """\
 Example: workerkit app:app --workers 4 --bind 0.0.0.0:8000
 
 Usage: workerkit [OPTIONS] [MODULE:APP]
-       workerkit workers | arbiters | protocols
+       workerkit workers | arbiters | protocols [NAME]
+       workerkit new-plugin NAME
 
 Worker processes:
   MODULE:APP
@@ -306,28 +305,6 @@ def test_the_version_needs_nothing_else(monkeypatch, capsys):
 
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"workerkit workerkit-version (Python {sys.version.split()[0]})\n"
-
-
-def test_plugins_are_listed_in_columns(monkeypatch, capsys):
-    """Name, distribution with version, and value; nothing is imported."""
-    found = [Plugin("gevent", "pkg.g:G", "workerkit", "0.1.0"), Plugin("trio", "wt:T", "workerkit-trio", "12.0")]
-    monkeypatch.setattr(listing.plugins, "available", {"workerkit.workers": found, "workerkit.protocols": []}.get)
-
-    assert cli.main(["workers"]) == 0
-    assert cli.main(["protocols"]) == 0
-    assert capsys.readouterr().out == (
-        "NAME    DISTRIBUTION         VALUE\n"
-        "gevent  workerkit 0.1.0      pkg.g:G\n"
-        "trio    workerkit-trio 12.0  wt:T\n"
-        "There are no protocols installed.\n"
-    )
-
-
-@pytest.mark.parametrize("word", ["workers", "arbiters", "protocols"])
-def test_listing_has_help(capsys, word):
-    """A subcommand answers --help as well."""
-    assert cli.main([word, "--help"]) == 0
-    assert capsys.readouterr().out.startswith(f"Usage: workerkit {word}\n")
 
 
 def test_argv_is_the_default(assembly, monkeypatch):

@@ -218,3 +218,17 @@ def test_write_sends_everything(peer: Peer) -> None:
 
     assert b"".join([*taken, peer.read_away()]) == data
     assert {want for want, _ in peer.waits} == {WRITE}
+
+
+def test_a_job_that_closes_leaves_the_descriptor_open(peer: Peer) -> None:
+    """While a stream is lent to a job, ``close`` ends both directions and no more: the worker knows it by its number."""
+    descriptor = peer.stream.fileno()
+    peer.stream.lent = True
+    peer.stream.close()
+
+    assert peer.stream.fileno() == descriptor
+    assert peer.stream.recv(10) == b""
+    assert peer.socket.recv(10) == b""
+    peer.stream.lent = False
+    peer.stream.close()
+    assert peer.stream.fileno() == -1

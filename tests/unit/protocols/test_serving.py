@@ -93,7 +93,7 @@ def test_what_could_be_either() -> None:
 
 def test_what_cannot_be_served() -> None:
     """An object of no use is named."""
-    with pytest.raises(ConfigError, match="^cannot serve 42: it is no WSGI application, no function"):
+    with pytest.raises(ConfigError, match=r"^cannot serve 42: it is no WSGI application, no function"):
         protocol_of(42, "42")
 
 

@@ -525,6 +525,22 @@ def test_a_job_that_waits_blocks_and_beats(crew: Crew, start: Start, clock: Cloc
 # -- keep-alive and siblings --
 
 
+def test_workers_of_other_pools_are_no_siblings(crew: Crew, start: Start) -> None:
+    """Nobody of another pool takes our connections, so there is nobody to leave them to."""
+    loop = start(workers=2)
+    crew.board.row(1)[Column.POOL] = 2
+    served = crew.connect(request())
+    loop.turn_until(lambda: has_answer(served))
+    read_response(served)
+    loop.worker.scan(loop.worker.clock())
+    served.sendall(request("/again"))
+    newcomer = crew.connect(request("/new"))
+
+    loop.turn()
+
+    assert has_answer(newcomer)
+
+
 def declines(loop: Loop, client: socket.socket) -> bool:
     """Ask for something and tell whether the answer says that it is the last."""
     client.sendall(request())
