@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from workerkit.testing import WorkerContract
 
 
@@ -22,12 +20,10 @@ class TestThreaded(WorkerContract):
 class TestGevent(WorkerContract):
     """The gevent worker."""
 
-    pytest.importorskip("gevent")
     worker = "gevent"
 
 
 class TestEventlet(WorkerContract):
     """The eventlet worker."""
 
-    pytest.importorskip("eventlet")
     worker = "eventlet"

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from workerkit.testing import WorkerContract
-
-pytest.importorskip("trio")
 
 
 class TestTrio(WorkerContract):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 from harness import Launcher
 
-pytest.importorskip("eventlet")
-
 PRELOAD = pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 from harness import Launcher, run_to_completion
 
-pytest.importorskip("gevent")
-
 
 @pytest.mark.parametrize("name", ["gevent_wsgi", "gevent_pywsgi"])
 def test_gunicorns_other_names_are_known(serve: Launcher, name: str) -> None:

@@ -15,9 +15,6 @@ from signal import SIGTERM
 import pytest
 from harness import DEADLINE, EXAMPLES, Gate, Launcher, RawConnection, Server, environment, wait_for_exit
 
-pytest.importorskip("gevent")
-pytest.importorskip("eventlet")
-
 SHOP = EXAMPLES / "flask_shop"
 NOTES = EXAMPLES / "django_notes"
 GET = b"GET %b HTTP/1.1\r\nHost: test\r\n\r\n"

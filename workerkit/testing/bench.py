@@ -116,8 +116,6 @@ class Bench:
 
     def _has(self, capability: str) -> bool:
         declared = self.worker_class
-        if capability == "sockets":
-            return bool(declared.jobs)
         if capability == "worker_connections":
             return capability in getattr(declared.Options, "__dataclass_fields__", {})
         return capability in declared.jobs or getattr(declared, capability, False) is True

@@ -221,7 +221,7 @@ def test_write_sends_everything(peer: Peer) -> None:
 
 
 def test_a_job_that_closes_leaves_the_descriptor_open(peer: Peer) -> None:
-    """While a stream is lent to a job, ``close`` ends both directions and no more: the worker knows it by its number."""
+    """While a stream is lent to a job, ``close`` ends both directions and no more: its number stays its own."""
     descriptor = peer.stream.fileno()
     peer.stream.lent = True
     peer.stream.close()

@@ -14,11 +14,8 @@ from workerkit.net.protocol import Connection, Job, Next, Protocol
 from workerkit.net.stream import Stream
 from workerkit.process.messages import BootFailed, Drain, Quit, Ready
 from workerkit.process.scoreboard import Column
-from workerkit.workers.hub import Hub
-
-pytest.importorskip("gevent")
-
 from workerkit.workers.gevent import GeventOptions, GeventWorker
+from workerkit.workers.hub import Hub
 
 
 class Unpatched(GeventWorker):
@@ -210,7 +207,8 @@ def test_jobs_that_follow_each_other_are_all_run(crew: Crew) -> None:
     client.sendall(b"abxc")
 
     assert b"".join(client.recv(1) for _ in range(4)) == b"ABXC"
-    client.close()
+    client.shutdown(socket.SHUT_WR)
+    assert at_end(client), "the worker closes when it has counted"
     assert crew.board.row(0)[Column.REQUESTS] == 4
     assert crew.board.row(0)[Column.FAILURES] == 1
 
