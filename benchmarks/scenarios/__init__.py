@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from benchmarks.bench import Bench
 from benchmarks.report import Table
-from benchmarks.scenarios import cpu, kills, latency, matrix, sharing, slow_clients, startup
+from benchmarks.scenarios import cpu, kills, latency, matrix, sharing, slow_clients, startup, waiting
 
 SCENARIOS: dict[str, Callable[[Bench], Table]] = {
     "cpu": cpu.run,
@@ -15,5 +15,6 @@ SCENARIOS: dict[str, Callable[[Bench], Table]] = {
     "sharing": sharing.run,
     "startup": startup.run,
     "kills": kills.run,
+    "waiting": waiting.run,
     "matrix": matrix.run,
 }

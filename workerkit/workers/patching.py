@@ -11,6 +11,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from workerkit.errors import PluginError
 from workerkit.frames import summary
@@ -73,10 +74,12 @@ def patch(library: str, apply: Callable[[], None], post_patch: str) -> None:
 
 def keeps_any_of(replaced: dict[int, object], namespace: dict[str, object]) -> bool:
     """Return whether a module's names hold what was replaced: itself, a class made from it, or an instance."""
-    return any(
-        not replaced.keys().isdisjoint(map(id, value.__mro__ if isinstance(value, type) else (value, type(value))))
-        for value in namespace.values()
-    )
+    return any(not replaced.keys().isdisjoint(map(id, _itself_and_classes(value))) for value in namespace.values())
+
+
+def _itself_and_classes(value: Any) -> tuple[object, ...]:
+    # Not isinstance: that asks for __class__, which a lazy object (Django's settings) may answer with an exception.
+    return value.__mro__ if issubclass(type(value), type) else (value, type(value))
 
 
 def _may_be_too_early(name: str) -> bool:

@@ -62,6 +62,19 @@ def test_an_instance_is_found() -> None:
     assert keeps_any_of({id(Sleeper): Sleeper}, {"lock": Sleeper()})
 
 
+class Lazy:
+    """Will not say what it is before it is configured, like Django's settings."""
+
+    @property
+    def __class__(self) -> type:
+        raise RuntimeError("not configured")
+
+
+def test_an_object_that_will_not_say_what_it_is_is_not_asked() -> None:
+    """Looking at somebody's names must not make their lazy objects work."""
+    assert not keeps_any_of({id(Sleeper): Sleeper}, {"settings": Lazy()})
+
+
 def test_a_module_is_no_copy() -> None:
     """``import time`` looks names up when they are used, so it keeps nothing."""
     assert not keeps_any_of({id(time.monotonic): time.monotonic}, {"time": time, "n": 1, "s": "x"})
