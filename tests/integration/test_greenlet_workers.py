@@ -92,7 +92,8 @@ def test_what_was_imported_too_early_is_named_in_one_line(serve: Launcher, worke
 @pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
 def test_children_and_names_do_not_hang(start: Serve, preload: list[str]) -> None:
     """Subprocesses are waited for and names resolved, also where the patched process was forked."""
-    server = start("cooperates:app", *preload)
+    # From Python 3.12 on, a fork in a process with threads, such as our watchdog's, is a DeprecationWarning.
+    server = start("cooperates:app", *preload, tracebacks=sys.version_info >= (3, 12))
 
     assert server.get("/subprocess").text == "from a child\n"
     assert server.get("/resolve").text in ("127.0.0.1", "::1")
