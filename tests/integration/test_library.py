@@ -147,16 +147,18 @@ def client():
     arbiter.reload()
     while (after := get(arbiter)) == before:
         pass
-    (worker,) = [status for status in arbiter.status() if status.state == "ready"]
-    print(worker.generation, str(worker.pid) == after)
-    arbiter.stop()
+    try:
+        (worker,) = [status for status in arbiter.status() if str(status.pid) == after]
+        print(worker.generation, worker.state)
+    finally:
+        arbiter.stop()
 
 threading.Timer(0, client).start()
 arbiter.run()
 """,
     )
 
-    assert done.stdout.splitlines() == ["2 True"], done.stderr
+    assert done.stdout.splitlines() == ["2 ready"], done.stderr
 
 
 def test_a_test_can_have_a_server_of_its_own() -> None:
