@@ -35,6 +35,8 @@ def measure(bench: Bench, peer: Peer, load: Load, cores: Cores, *, seconds: floa
         server.wait_ready()
         request = load.request.render(server.port) * load.pipelined
         wrk(server, request, connections=load.connections, seconds=_WARM_UP_SECONDS, cores=cores.load)
+        # What the warm-up has left in the server's queue is worked off, or the measured load would wait for it.
+        server.wait_ready()
         return _loaded(server, request, load, cores, seconds)
 
 

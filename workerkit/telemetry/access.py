@@ -190,8 +190,10 @@ class AccessLog:
         """
         self.flush()
         if self._path != "-":
-            before, self._fd = self._fd, self._open()
-            os.close(before)
+            fresh = self._open()
+            # The number stays: a thread that writes to it meanwhile reaches the old file or the new one, never none.
+            os.dup2(fresh, self._fd, inheritable=False)
+            os.close(fresh)
 
 
 def _escape(match: re.Match[str]) -> str:

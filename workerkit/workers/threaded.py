@@ -9,7 +9,8 @@ Only when a request blocks in the application does another thread take the lead:
 * While jobs have been blocking of late, the leader passes the lead on before it runs one (``_pass_on``): then
   nobody waits for the main thread to notice.
 * When every thread is busy, the main thread leads: it reads requests, sends what slow clients take and keeps the
-  deadlines, queues complete requests for the next free thread, and accepts nobody: a sibling may.
+  deadlines, and queues complete requests for the next free thread. It leaves newcomers to a sibling; but while
+  siblings are as busy they take turns with the connections that are here, one for each job that has ended.
 
 Idle and slow connections cost no thread, and a busy client no more than its turn.
 
@@ -102,6 +103,8 @@ class ThreadedWorker(PollingWorker):
         self._resting = False
         self._over = False
         self._order: Order | None = None
+        self._next_welcome = 0.0
+        self._welcomed_for = 0
         # Wakes the leader out of the poller, and the main thread out of its watch.
         self._leader_wakes, self._wake_leader_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._main_wakes, self._wake_main_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -128,8 +131,12 @@ class ThreadedWorker(PollingWorker):
             if self._leader is None:
                 self._lead_until_a_thread_is_free()
                 continue
-            for fd, _ in watch.poll(self.beat_interval if self._resting else _LOOK):
+            events = watch.poll(self.beat_interval if self._resting else _LOOK)
+            for fd, _ in events:
                 self._on_watch_event(fd)
+            if not events:
+                # A thread was free all this time: nobody was kept out.
+                self._welcomed_for = self.finished_jobs
             seen = self._look_at_leader(seen)
         self._record()
         watch.close()
@@ -190,9 +197,26 @@ class ThreadedWorker(PollingWorker):
         self.poller.register(self.orders, READ)
         while not self._over and not self._idle and self.turn():
             self._record()
+            self._welcome_some()
         self.poller.unregister(self.orders)
         if not self._over:
             self._call_a_leader()
+
+    def _welcome_some(self) -> None:
+        """Take newcomers whom no sibling has taken, or busy connections that stay open would keep them out for ever.
+
+        A sibling with a free thread is far quicker than the time between two looks.
+        """
+        now = self.clock()
+        if now < self._next_welcome:
+            return
+        self._next_welcome = now + _LOOK
+        due = min(self.finished_jobs - self._welcomed_for, len(self._threads))
+        self._welcomed_for = self.finished_jobs
+        for listener in self._listeners.values():
+            while due > 0 and super().wants_newcomers() and (connection := self.accept(listener)) is not None:
+                self.advance(connection, now)
+                due -= 1
 
     # -- the job threads -----------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,31 @@ def test_a_moved_file_is_opened_anew(tmp_path: Path) -> None:
     log.flush()
 
     assert (moved.read_text(), path.read_text()) == ("/old\n", "/new\n")
+
+
+def test_what_a_thread_writes_while_the_file_is_opened_anew_is_in_one_of_them(tmp_path: Path) -> None:
+    """Another thread's line meets an open file at every moment."""
+    path = tmp_path / "access.log"
+    log = AccessLog(str(path), "%(U)s")
+    lines = 2000
+
+    def write() -> None:
+        for number in range(lines):
+            log.add(record(target=f"/{number}"))
+            log.flush()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    rotations = 0
+    while writer.is_alive():
+        path.rename(tmp_path / f"access.log.{rotations}")
+        log.reopen()
+        rotations += 1
+    log.flush()
+
+    told = sorted(int(line[1:]) for file in tmp_path.iterdir() for line in file.read_text().split())
+    assert rotations
+    assert told == list(range(lines))
 
 
 def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
