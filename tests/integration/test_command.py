@@ -290,9 +290,10 @@ def test_access_log_cannot_be_forged(serve: Launcher) -> None:
     assert COMMON_LOG.fullmatch(lines[0]), lines
 
 
-def test_usr1_reopens_the_access_log(serve: Launcher) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_usr1_reopens_the_access_log(serve: Launcher, workers: int) -> None:
     """After USR1 a renamed access log is left alone, a new one begins, and no line is lost."""
-    server = serve("--access-logfile", "access.log", "hello", workers=2)
+    server = serve("--access-logfile", "access.log", "hello", workers=workers)
     file, renamed = server.folder / "access.log", server.folder / "access.log.1"
     sent = 0
     with server.client() as client:
@@ -373,6 +374,16 @@ def test_term_lets_a_request_finish(held: Server, gate: Gate) -> None:
     assert reply.status == 200
     assert closed
     assert {int(reply.body), *gone} == set(workers)
+
+
+def test_a_storm_of_term_changes_nothing_of_a_graceful_stop(serve: Launcher) -> None:
+    """Signals that come while the server ends, up to its last moment, do not turn its exit into a death."""
+    server = serve("hello")
+
+    while server.process.poll() is None:
+        server.process.send_signal(signal.SIGTERM)
+
+    server.wait_for_end(0)
 
 
 def test_term_gives_up_at_the_graceful_timeout(serve: Launcher, gate: Gate) -> None:

@@ -16,7 +16,7 @@ from workerkit.arbiter.base import Arbiter, ArbiterOptions, Pool, WorkerStatus
 from workerkit.arbiter.pidfile import PidFile
 from workerkit.errors import ConfigError
 from workerkit.net.listener import open_listeners
-from workerkit.process.messages import Channel, Drain, Quit
+from workerkit.process.messages import Channel, Drain, Quit, ReopenLogs
 from workerkit.process.nudge import Nudge
 from workerkit.process.scoreboard import Column, Scoreboard
 from workerkit.telemetry.logs import Logs
@@ -38,6 +38,7 @@ class InlineArbiter(Arbiter):
         self._ours, self._theirs = Channel.pair()
         self._scoreboard = Scoreboard(rows=1)
         self._started = False
+        self._handlers_before: dict[int, signal._HANDLER] = {}
         self._pidfile = PidFile(options.pidfile) if options.pidfile else None
 
     def start(self) -> None:
@@ -50,6 +51,8 @@ class InlineArbiter(Arbiter):
         except BaseException:
             self._close()
             raise
+        if self.signals:
+            self._take_signals()
         self._started = True
 
     def run(self) -> int:
@@ -57,7 +60,6 @@ class InlineArbiter(Arbiter):
         if not self._started:
             self.start()
         pool = self._pool
-        before = self._take_signals() if self.signals else {}
         try:
             pool.worker_class.prepare(pool.class_options)
             worker = pool.worker_class(self._context())
@@ -68,8 +70,6 @@ class InlineArbiter(Arbiter):
                 self.log.info("Worker ready (pid: %d, slot: 0)", os.getpid())
                 worker.run()
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
             self._close()
         return 0
 
@@ -110,23 +110,27 @@ class InlineArbiter(Arbiter):
             )
         ]
 
-    def _take_signals(self) -> dict[int, signal._HANDLER]:
-        before: dict[int, signal._HANDLER] = {}
+    def _take_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-            before[number] = signal.signal(number, self._on_stop_signal)
+            self._handlers_before[number] = signal.signal(number, self._on_stop_signal)
+        self._handlers_before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, self._on_reopen_signal)
         for number in _ABOUT_OTHERS:
-            before[number] = signal.signal(number, self._on_other_signal)
-        return before
+            self._handlers_before[number] = signal.signal(number, self._on_other_signal)
 
     def _on_stop_signal(self, number: int, _frame: FrameType | None) -> None:
         # It only enqueues: the worker reads the order when its loop turns.
         self.stop(graceful=number != signal.SIGQUIT)
+
+    def _on_reopen_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._ours.send(ReopenLogs())
 
     def _on_other_signal(self, number: int, _frame: FrameType | None) -> None:
         self.log.info("%s does nothing without workers", signal.Signals(number).name)
 
     def _close(self) -> None:
         self.logs.flush()
+        for number, handler in self._handlers_before.items():
+            signal.signal(number, handler)
         self._ours.close()
         self._theirs.close()
         for listener in self.listeners.get(self._pool.name, ()):

@@ -53,7 +53,7 @@ from workerkit.process.messages import (
 )
 from workerkit.process.nudge import Nudge
 from workerkit.process.scoreboard import ROWS, Column, Scoreboard
-from workerkit.process.signals import SignalQueue
+from workerkit.process.signals import STOP_AND_CONTROL, SignalQueue, in_main_thread
 from workerkit.process.states import State
 from workerkit.telemetry.logs import Logs
 
@@ -63,18 +63,7 @@ _FORK_RETRY = 0.5
 _OVERSLEPT = 1.0
 _MOST_WORKERS = ROWS // 2  # a reload needs as many slots again
 
-_SIGNALS = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGHUP,
-    signal.SIGTTIN,
-    signal.SIGTTOU,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGWINCH,
-    signal.SIGCHLD,
-)
+_SIGNALS = (*STOP_AND_CONTROL, signal.SIGWINCH, signal.SIGCHLD)
 
 
 @dataclass(slots=True)
@@ -168,6 +157,10 @@ class PreforkArbiter(Arbiter):
         if not self._started:
             self.start()
         self.log.debug("Starting workerkit (pid: %d)", os.getpid())
+        if self._signal_queue is None and in_main_thread():
+            # The caller's handlers stay; but one that is due when the selector has just begun to wait must wake it.
+            self._signal_queue = SignalQueue(())
+            self._selector.register(self._signal_queue, EVENT_READ, self._signal_queue.receive)
         interrupted: KeyboardInterrupt | None = None
         try:
             while not (self._stopping and not len(self._table)):
@@ -622,13 +615,14 @@ class PreforkArbiter(Arbiter):
         self._selector.close()
         self._wake_reader.close()
         self._wake_writer.close()
-        if self._signal_queue is not None:
-            self._signal_queue.close()
         self._close_listeners()
         for state in self._states.values():
             state.nudge.close()
         self._started = False
         self.logs.flush()
+        # Last: a signal that comes after this does what it did before us.
+        if self._signal_queue is not None:
+            self._signal_queue.close()
 
     def _close_listeners(self) -> None:
         for listeners in self.listeners.values():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,9 @@ Usage: workerkit [OPTIONS] [MODULE:APP]
 
 class Arbiter(Protocol):
     """What the command needs of an arbiter."""
+
+    def start(self) -> None:
+        """Open what can be opened before the first worker, and take the signals."""
 
     def run(self) -> int:
         """Serve until told to stop; return the exit code."""
@@ -65,7 +69,16 @@ def run(words: Sequence[str], assembly: Assembly | None = None, environ: Mapping
     """
     with _collector_at_rest():
         arbiter = _prepare(words, assembly, environ)
-    return arbiter.run() if arbiter else 0
+    if arbiter is None:
+        return 0
+    from workerkit.process.signals import STOP_AND_CONTROL, held_back  # noqa: PLC0415  imports sockets: --help needs none
+
+    # The arbiter takes the signals over. Those that come after its end are late, and change nothing any more.
+    with held_back(STOP_AND_CONTROL):
+        for number in STOP_AND_CONTROL:
+            signal.signal(number, signal.SIG_IGN)
+        arbiter.start()
+    return arbiter.run()
 
 
 @contextmanager

@@ -8,16 +8,48 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import FrameType
+
+STOP_AND_CONTROL = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+"""What an administrator sends to a server."""
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:
     """Exist: a signal needs a Python handler for its number to be written to the wake-up descriptor."""
 
 
+def in_main_thread() -> bool:
+    """Tell whether this thread is the one in which Python runs signal handlers."""
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextmanager
+def held_back(signals: Iterable[int]) -> Iterator[None]:
+    """Let signals wait for the end of the block: whatever is then to be done about them is done."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class SignalQueue:
-    """The signals that arrived, oldest first. Made and closed in the main thread."""
+    """The signals that arrived, oldest first. Made and closed in the main thread.
+
+    Those in ``signals`` are only queued. Any other for which the program has a handler is queued too, and handled.
+    """
 
     def __init__(self, signals: Iterable[int]) -> None:
         self._reader, self._writer = socket.socketpair()

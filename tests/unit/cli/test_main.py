@@ -48,6 +48,9 @@ class Arbiter:
     def __init__(self, outcome):
         self.outcome = outcome
 
+    def start(self):
+        """There is nothing to open."""
+
     def run(self):
         """Return the exit code or raise."""
         if isinstance(self.outcome, BaseException):
