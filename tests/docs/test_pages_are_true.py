@@ -19,7 +19,7 @@ from pages import ROOT
 import workerkit
 from workerkit.arbiter.policy import RestartBudget
 from workerkit.process import states
-from workerkit.protocols import http1
+from workerkit.protocols.http1 import connection as http1
 from workerkit.workers import sync
 
 DOCS = ROOT / "docs"

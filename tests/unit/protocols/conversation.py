@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
+from sockets import arrived
+
 from workerkit.net.address import UnixAddress
 from workerkit.net.poller import READ
 from workerkit.net.protocol import Connection, Next, Protocol
@@ -49,13 +51,7 @@ class Conversation:
 
     def received(self) -> bytes:
         """Take what has arrived at our end."""
-        pieces = []
-        try:
-            while piece := self.socket.recv(1 << 20):
-                pieces.append(piece)
-        except BlockingIOError:
-            pass
-        return b"".join(pieces)
+        return arrived(self.socket)
 
     def has_ended(self) -> bool:
         """Whether the other side has been closed, everything sent being read already."""

@@ -6,9 +6,13 @@ import http.client
 import io
 import logging
 import socket
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import pytest
+from sockets import arrived
 
 from workerkit.http.forwarded import ForwardedOptions, Trust
 from workerkit.http.limits import HttpLimits
@@ -22,6 +26,7 @@ from workerkit.wsgi.gateway import Application, WsgiFacts, WsgiGateway
 
 LOG = logging.getLogger("tests.http1")
 START = 1000.0
+MEGABYTE = 1 << 20
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], None]]
@@ -126,13 +131,7 @@ class Peer:
 
     def receive(self) -> bytes:
         """Take what has arrived."""
-        received = []
-        try:
-            while data := self.socket.recv(1 << 20):
-                received.append(data)
-        except BlockingIOError:
-            pass
-        return b"".join(received)
+        return arrived(self.socket)
 
     @property
     def at_end(self) -> bool:
@@ -193,6 +192,9 @@ class Peer:
         return None if deadline is None else deadline - self.clock()
 
 
+Connect = Callable[..., Peer]
+
+
 def get(target: str = "/", *fields: str, version: str = "1.1", method: str = "GET") -> bytes:
     lines = [f"{method} {target} HTTP/{version}", "Host: shop.example", *fields, "", ""]
     return "\r\n".join(lines).encode()
@@ -226,3 +228,40 @@ def parts(*data: bytes, **headers: str) -> Application:
         yield from data
 
     return application
+
+
+def in_chunks(body: bytes) -> bytes:
+    return chunked(*[body[at : at + 999] for at in range(0, len(body), 999)])
+
+
+class Watched:
+    """A response's body that notes how it was treated."""
+
+    def __init__(self, *parts: bytes, raises: BaseException | None = None) -> None:
+        self._parts = list(parts)
+        self._raises = raises
+        self.closed = 0
+
+    def __iter__(self) -> Watched:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._parts:
+            return self._parts.pop(0)
+        if self._raises is not None:
+            raise self._raises
+        raise StopIteration
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def application(self, _environ: Environ, start_response: StartResponse) -> Watched:
+        start_response("200 OK", [])
+        return self
+
+
+def count_files(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    made: list[Any] = []
+    real = tempfile.TemporaryFile
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **how: made.append(real(**how)) or made[-1])
+    return made

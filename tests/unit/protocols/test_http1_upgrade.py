@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from http1_peer import LOG, Clock, Environ, Peer, StartResponse, get, hello, make_protocol, post
+from http1_peer import LOG, Clock, Connect, Environ, Peer, StartResponse, get, hello, make_protocol, post
 
 from workerkit.net.protocol import Next
 from workerkit.net.upgrade import Upgrade
@@ -16,8 +16,6 @@ from workerkit.wsgi.gateway import Application
 
 UPGRADE = get("/", "Connection: Upgrade", "Upgrade: websocket")
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
-
-Connect = Callable[..., Peer]
 
 
 def offer(_environ: Environ, upgrade: Upgrade) -> Environ:

@@ -1,0 +1,282 @@
+"""The gateway's side of a connection: the request that is under way, and the ways to answer it.
+
+A response's head waits for the first part of its body, so that both leave in one send, which is all that most
+responses need. What the client does not take at once is queued, and sent on by the worker after the job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import IO, Final
+
+from workerkit.errors import ApplicationError
+from workerkit.http import response
+from workerkit.http.body import BodyDecoder
+from workerkit.http.request import RequestHead
+from workerkit.http.response import BodyMode
+from workerkit.net.outbox import Outbox
+from workerkit.net.protocol import Connection
+from workerkit.net.stream import Stream
+from workerkit.protocols.http1.context import Http1Context
+
+_JOIN_BELOW: Final = 16384
+# A plain name, because an attribute of an enum costs the request path 0.1 µs each time.
+_LENGTH: Final = BodyMode.LENGTH
+
+
+class Http1Exchange(Connection):
+    """What a gateway, called in a job, has of a connection.
+
+    It uses ``head``, ``body``, ``stream.peer`` and ``stream.local``, and answers with ``respond``; or with ``start``
+    and then ``write`` and ``send_file``.
+    """
+
+    __slots__ = (
+        "_decoder",
+        "_drain_callbacks",
+        "_handed_over",
+        "_head_bytes",
+        "_keep_alive",
+        "_leaving",
+        "_must_linger",
+        "_outbox",
+        "_protocol",
+        "_received",
+        "_response",
+        "_response_fields",
+        "_sent",
+        "_status",
+        "body",
+        "head",
+    )
+
+    head: RequestHead
+    body: IO[bytes]
+
+    def __init__(self, stream: Stream, protocol: Http1Context) -> None:
+        super().__init__(stream)
+        self._protocol = protocol
+        # What has arrived and nobody has looked at, and what makes the rest of the request's body of it.
+        self._received = b""
+        self._decoder: BodyDecoder | None = None
+        # The response.
+        self._response: response.ResponseStart | None = None
+        self._response_fields: list[tuple[str, str]] = []
+        self._head_bytes = b""
+        self._status = ""
+        self._sent = 0
+        self._outbox: Outbox | None = None
+        # How it ends.
+        self._keep_alive = True
+        self._leaving = False
+        self._must_linger = False
+        self._handed_over = False
+        self._drain_callbacks: list[Callable[[], object]] | None = None
+
+    def respond(self, status: str, fields: list[tuple[str, str]], data: bytes) -> None:
+        """Answer at once, with a body that is complete.
+
+        Raises:
+            ApplicationError: The status, a field or the body's length break HTTP; nothing of it was sent.
+            Disconnected: The client is gone.
+        """
+        self.start(status, fields, len(data))
+        begun = self._response
+        assert begun is not None  # noqa: S101  start() made it
+        if begun.mode is _LENGTH and begun.length == len(data) < _JOIN_BELOW:
+            # What nearly every response is: all of it leaves in one send.
+            self._sent = len(data)
+            whole, self._head_bytes = self._head_bytes + data, b""
+            self._send((whole,))
+        else:
+            self.write(data)
+
+    def start(self, status: str, fields: list[tuple[str, str]], length: int | None = None) -> None:
+        """Begin the response; its head leaves with the first part of its body.
+
+        ``length`` is the body's, where it is known and the fields do not tell it.
+
+        Raises:
+            ApplicationError: The status or a field breaks HTTP; nothing of it was sent.
+        """
+        head = self.head
+        protocol = self._protocol
+        self._response = begun = response.begin(
+            head.method,
+            head.minor,
+            head.keep_alive and protocol.keeps_alive and not self._leaving,
+            status,
+            fields,
+            protocol.date_and_server(protocol.clock()),
+            length,
+        )
+        self._status = status
+        self._response_fields = fields
+        self._head_bytes = begun.head
+        self._keep_alive = begun.keep_alive
+
+    @property
+    def started(self) -> bool:
+        """Whether the response's head has left (or is queued) and can no longer be changed."""
+        return self._response is not None and not self._head_bytes
+
+    def write(self, data: bytes) -> None:
+        """Send a part of the body; what the client does not take at once is queued.
+
+        Raises:
+            ApplicationError: More than the length that was announced; the surplus is not sent.
+            Disconnected: The client is gone.
+            DeadlineExceeded: It took nothing for write_timeout seconds, and the queue is full.
+        """
+        begun = self._response
+        assert begun is not None  # noqa: S101  start() comes first
+        size = len(data)
+        if begun.mode is BodyMode.CHUNKED:
+            self._send_chunk(data, size)
+        elif begun.mode is BodyMode.NONE:
+            self._send_head()
+        elif begun.mode is _LENGTH and self._sent + size > begun.length:
+            allowed = begun.length - self._sent
+            self._sent = begun.length
+            self._send_with_head(data[:allowed])
+            raise ApplicationError(f"the body is longer than its Content-Length of {begun.length}")
+        else:
+            self._sent += size
+            self._send_with_head(data)
+
+    def send_file(self, file: IO[bytes], start: int, count: int) -> None:
+        """Send ``count`` bytes of an open file from ``start``, without reading them into this process.
+
+        The file may be closed as soon as this returns.
+
+        Raises:
+            Disconnected: The client is gone, or the file became shorter.
+        """
+        begun = self._response
+        assert begun is not None  # noqa: S101  start() comes first
+        self._send_head()
+        if begun.mode is BodyMode.NONE:
+            return
+        if begun.mode is _LENGTH:
+            count = min(count, begun.length - self._sent)
+        self._sent += count
+        # A file takes no buffer of ours, so the job does not wait for its reader.
+        self._queue().write_file(file.fileno(), start, start + count)
+
+    def on_drain(self, callback: Callable[[], object]) -> None:
+        """Have something called, once, if the worker is ordered to leave before the request has ended.
+
+        It is called by whoever carries out the order, or here if that has happened; it must not block.
+        """
+        if self._drain_callbacks is None:
+            self._drain_callbacks = []
+        self._drain_callbacks.append(callback)
+        if self._protocol.leaving:
+            self._tell_of_drain()
+
+    def hand_over(self) -> bytes:
+        """Leave the connection to the application, and return what has arrived on it after the request.
+
+        Raises:
+            ApplicationError: The response has begun, or the request's body was not read to its end.
+        """
+        if self._response is not None or self._outbox is not None or self._decoder is not None:
+            raise ApplicationError("the connection cannot be taken: a response has begun, or a body is still to come")
+        self._handed_over = self._must_linger = True
+        self._keep_alive = False
+        self._status = "101"
+        early, self._received = self._received, b""
+        if self._protocol.leaving:
+            self.stream.shut_read()
+        return early
+
+    # -- for the worker's side: the answer is complete, the worker leaves --------------------------------------------
+
+    def _finish(self) -> None:
+        """Complete the response after the gateway has returned."""
+        begun = self._response
+        if begun is None:
+            if self._handed_over:
+                return
+            raise ApplicationError("the application returned without calling start_response")
+        if begun.mode is BodyMode.CHUNKED:
+            last, self._head_bytes = self._head_bytes + response.LAST_CHUNK, b""
+            self._send((last,))
+            return
+        if self._head_bytes:
+            self._send_head()
+        if begun.mode is _LENGTH and self._sent < begun.length:
+            self._keep_alive = False
+            self._protocol.log.error(
+                "%s %s: the body has %d bytes and Content-Length said %d; the connection is closed",
+                self.head.method, self.head.target, self._sent, begun.length,
+            )  # fmt: skip
+
+    def _tell_of_drain(self) -> None:
+        """Tell the job that the worker leaves; perhaps in another thread, and perhaps in several at once."""
+        callbacks = self._drain_callbacks or []
+        while callbacks:
+            try:
+                callbacks.pop(0)()
+            except Exception:
+                self._protocol.log.exception("Error in a callback of workerkit.on_drain")
+        if self._handed_over:
+            self.stream.shut_read()
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    def _send_chunk(self, data: bytes, size: int) -> None:
+        if not size:
+            return  # an empty chunk would end the body
+        self._sent += size
+        before = b"%b%x\r\n" % (self._head_bytes, size)
+        self._head_bytes = b""
+        if size < _JOIN_BELOW:
+            self._send((b"%b%b\r\n" % (before, data),))
+        else:
+            self._send((before, data, b"\r\n"))
+
+    def _send_with_head(self, data: bytes) -> None:
+        head = self._head_bytes
+        if not head:
+            if data:
+                self._send((data,))
+            return
+        self._head_bytes = b""
+        if len(data) < _JOIN_BELOW:
+            self._send((head + data,))
+        else:
+            self._send((head, data))
+
+    def _send_head(self) -> None:
+        if self._head_bytes:
+            head, self._head_bytes = self._head_bytes, b""
+            self._send((head,))
+
+    def _send(self, buffers: Sequence[bytes]) -> None:
+        """Send in order; the queue is made only for a client that does not take everything at once."""
+        if self._outbox is None:
+            sent = self.stream.send(buffers) or 0
+            if sent == len(buffers[0]) and len(buffers) == 1:
+                return
+            for position, buffer in enumerate(buffers):
+                if sent < len(buffer):
+                    self._queue().write([memoryview(buffer)[sent:], *buffers[position + 1 :]])
+                    break
+                sent -= len(buffer)
+            return
+        self._outbox.write(buffers)
+        self._relieve()
+
+    def _queue(self) -> Outbox:
+        if self._outbox is None:
+            self._outbox = Outbox(self.stream, self._protocol.options.response_memory)
+        return self._outbox
+
+    def _relieve(self) -> None:
+        """Wait, inside the job, while the queue is over its limit."""
+        outbox = self._queue()
+        options = self._protocol.options
+        while outbox.size > options.response_buffer:
+            self.stream.wait(self.stream.want, self._protocol.clock() + options.write_timeout)
+            outbox.flush()
