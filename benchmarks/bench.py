@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 
 from benchmarks.environment import Environment
 from benchmarks.load import LoadError
 from benchmarks.machine import Cores
 from benchmarks.peers import Peer, named
-from benchmarks.processes import ROOT
+from benchmarks.served import Application
 from benchmarks.server import HOST, Server, ServerError
 
 Metrics = dict[str, float]
@@ -58,23 +57,31 @@ class Bench:
     def start(
         self,
         peer: Peer,
-        app: str,
+        application: Application,
         *,
         cores: Cores,
         workers: int = 1,
-        folder: Path = ROOT,
-        variables: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
     ) -> Server:
-        """Start a peer; use what is returned as a context manager. Raises ServerError."""
+        """Start a peer; use what is returned as a context manager. Further options have gunicorn's names.
+
+        Raises:
+            ServerError: it is not installed, or cannot do what is asked.
+        """
         if reason := self.environment.missing(peer):
             raise ServerError(reason)
         if workers > 1 and peer.one_process:
             raise ServerError("it has but one process")
+        if options and not peer.speaks_gunicorn:
+            raise ServerError(f"it is not known how it spells {options[0]}")
+        target = application.asgi if peer.asgi else application.wsgi
+        if not target:
+            raise ServerError("it speaks ASGI, and this load's application is for WSGI")
 
         def argv(port: int) -> list[str]:
-            return peer.argv(str(self.environment.bin), HOST, port, app, workers)
+            return peer.argv(str(self.environment.bin), HOST, port, target, workers, options)
 
-        return Server.start(peer.name, argv, cores.server, folder, variables)
+        return Server.start(peer.name, argv, cores.server, application.folder, application.variables)
 
     def interleave(self, cases: Sequence[Case], measure: Callable[[Case], Metrics], rounds: int) -> list[Row]:
         """Measure every case once a round: a machine that changes its pace then changes it for all of them.

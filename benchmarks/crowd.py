@@ -14,6 +14,7 @@ _REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 _HEAD_WITHOUT_END = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: "
 _DRIP_SECONDS = 1.0
 _RECONNECT_SECONDS = 0.2
+_COME_AT_ONCE = 100  # fewer than any server's backlog: what overflows it would try again after a second
 
 
 class Crowd:
@@ -23,6 +24,7 @@ class Crowd:
         self._port = port
         self._missing = idle + dripping
         self._all_there = asyncio.Event()
+        self._door = asyncio.Semaphore(_COME_AT_ONCE)
         self._clients = [self._idle() for _ in range(idle)]
         self._clients += [self._dripping(_DRIP_SECONDS * n / dripping) for n in range(dripping)]
 
@@ -40,9 +42,10 @@ class Crowd:
         """Ask once, read the answer, and then say nothing more."""
         while True:
             try:
-                reader, writer = await asyncio.open_connection(_HOST, self._port)
-                writer.write(_REQUEST)
-                await reader.readuntil(b"\r\n\r\n")
+                async with self._door:
+                    reader, writer = await asyncio.open_connection(_HOST, self._port)
+                    writer.write(_REQUEST)
+                    await reader.readuntil(b"\r\n\r\n")
                 self._arrived()
                 await reader.read()
                 writer.close()

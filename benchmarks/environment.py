@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from benchmarks.apps import FILE, FILE_BYTES
 from benchmarks.peers import PEERS, Peer
 from benchmarks.processes import ROOT
+from benchmarks.served import FOLDER
 
-FOLDER = ROOT / ".benchmarks"
 APPLICATIONS = ("flask>=3",)  # what the example applications need
 _INSTALL_SECONDS = 600
 # Otherwise setuptools installs an import hook, which alone would add some 10 ms to workerkit's start.
@@ -42,6 +43,7 @@ def prepare(peers: Iterable[Peer], say: Callable[[str], None]) -> Environment:
     if not python.exists():
         say(f"making {environment.relative_to(ROOT)}")
         subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=_INSTALL_SECONDS)
+    Path(FILE).write_bytes(b"x" * FILE_BYTES)
     wanted = _requirements(peers)
     stamp = _Stamp(environment / "installed.json")
     failures: dict[str, str] = {}

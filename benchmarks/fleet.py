@@ -40,6 +40,7 @@ class Orders:
     path: str = "/"
     slow_path: str = ""
     slow_every: int = 0
+    keep_bodies: bool = False
 
 
 class Sample(NamedTuple):
@@ -50,6 +51,7 @@ class Sample(NamedTuple):
     done: float
     slow: bool
     failure: str  # "" if it was answered with 200
+    body: str = ""  # what the answer said, if the orders ask for it
 
     @property
     def latency(self) -> float:
@@ -65,6 +67,7 @@ class Connection:
         self._wish = "" if keep_alive else "Connection: close\r\n"
         self._socket: socket.socket | None = None
         self._request = self._received = b""
+        self.body = b""
         self._answers = 0
         self.busy = False
         self.due = self.sent = 0.0
@@ -106,6 +109,7 @@ class Connection:
                 self._ended_early()
             return None
         self._answers += 1
+        self.body = body
         if not piece or _closes(head):
             self.close()
         return int(head[9:12])
@@ -213,7 +217,8 @@ class Fleet:
 
     def _finish(self, connection: Connection, failure: str) -> None:
         done = time.monotonic()
-        self._samples.append(Sample(connection.due, connection.sent, done, connection.slow, failure))
+        body = connection.body.decode("latin-1") if self._orders.keep_bodies and not failure else ""
+        self._samples.append(Sample(connection.due, connection.sent, done, connection.slow, failure, body))
         connection.busy = False
         if failure:
             connection.close()

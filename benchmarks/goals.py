@@ -110,14 +110,32 @@ def _memory_goals() -> Iterable[Goal]:
 
 def _tail_goals() -> Iterable[Goal]:
     tail, middle = (Figure("workerkit threaded", name, "browser headers") for name in ("p99_ms", "p50_ms"))
-    yield Goal("speed", "cpu", "p99 against p50, workerkit threaded", tail, 3.0, middle)
+    yield Goal("speed", "cpu", "p99 against p50, 16 connections, workerkit threaded", tail, 3.0, middle)
+    tail, middle = (Figure("workerkit threaded", name, "10 ms wait") for name in ("p99_ms", "p50_ms"))
+    yield Goal("speed", "waiting", "p99 against p50, 200 connections, workerkit threaded", tail, 3.0, middle)
 
 
 def _body_goals() -> Iterable[Goal]:
     for load in ("64 KiB POST", "1 MiB stream"):
         for kind, same in _SAME_KIND.items():
             for reference in (f"gunicorn {same}", "waitress", "granian"):
-                yield _ratio("speed", "matrix", "cpu_us", f"workerkit {kind}", 1.0, reference, load)
+                yield _ratio("speed", "bodies", "cpu_us", f"workerkit {kind}", 1.0, reference, load)
+
+
+def _open_connection_goals() -> Iterable[Goal]:
+    scenario, many = "open-connections", "10,000 idle"
+    for kind, limit in (("sync", 2.5), ("threaded", 2.5), ("gevent", 12.0)):
+        peer = f"workerkit {kind}"
+        weight = Figure(peer, "idle_kib", many)
+        yield Goal("speed", scenario, f"KiB of memory for each of 10,000 idle connections, {peer}", weight, limit)
+        crowded, alone = (Figure(peer, "apart_us", load) for load in (many, "none idle"))
+        text = f"µs between answers, among 10,000 idle connections against none, {peer}"
+        yield Goal("speed", scenario, text, crowded, 1 / 0.9, alone)
+
+
+def _access_log_goals() -> Iterable[Goal]:
+    logged, silent = (Figure("workerkit sync", "cpu_us", load) for load in ("access log", "no access log"))
+    yield Goal("speed", "access-log", "cpu_us with an access log against without, workerkit sync", logged, 1.15, silent)
 
 
 def _slow_client_goals() -> Iterable[Goal]:
@@ -161,6 +179,8 @@ GOALS = (
     *_memory_goals(),
     *_tail_goals(),
     *_body_goals(),
+    *_open_connection_goals(),
+    *_access_log_goals(),
     *_slow_client_goals(),
     *_sharing_goals(),
     *_startup_goals(),

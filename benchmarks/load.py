@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import resource
 import select
 import shutil
 import subprocess
@@ -133,6 +134,23 @@ def crowd(server: Server, *, idle: int, dripping: int, cores: frozenset[int]) ->
             process.kill()
             process.wait(_GRACE_SECONDS)
         process.stdout.close()
+
+
+def allow_open_files(wanted: int) -> None:
+    """Let this process, and the servers and clients that it starts from now on, open so many files.
+
+    Raises:
+        LoadError: the hard limit is lower.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if _exceeds(wanted, hard):
+        raise LoadError(f"{wanted} open files are needed, and the hard limit is {hard} (see ulimit -Hn)")
+    if _exceeds(wanted, soft):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _exceeds(wanted: int, limit: int) -> bool:
+    return limit != resource.RLIM_INFINITY and limit < wanted
 
 
 def _run(command: Sequence[str], cores: frozenset[int], seconds: float) -> bytes:

@@ -9,6 +9,7 @@ keep-alive.
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -23,10 +24,18 @@ class Peer:
     asgi: bool = False  # serves an ASGI application, not a WSGI one
     one_process: bool = False
 
-    def argv(self, programs: str, host: str, port: int, app: str, workers: int) -> list[str]:
-        """Fill the template in."""
+    @property
+    def speaks_gunicorn(self) -> bool:
+        """Whether its options have gunicorn's names: only these servers can be asked for more than the template."""
+        return self.distribution in ("workerkit", "gunicorn")
+
+    def argv(
+        self, programs: str, host: str, port: int, app: str, workers: int, options: Sequence[str] = ()
+    ) -> list[str]:
+        """Fill the template in; further options stand first, where every command takes them."""
         values = {"host": host, "port": port, "address": f"{host}:{port}", "app": app, "workers": workers}
-        return [word.format(bin=programs, **values) for word in self.command.split()]
+        program, *words = [word.format(bin=programs, **values) for word in self.command.split()]
+        return [program, *options, *words]
 
 
 def _workerkit(worker_class: str, options: str = "") -> Peer:

@@ -23,7 +23,12 @@ def spawn(
     errors: int = subprocess.STDOUT,
 ) -> subprocess.Popen[bytes]:
     """Start a command in a session of its own, so that Ctrl-C is for the harness alone."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(variables or {})}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join((str(folder), str(ROOT))),
+        "PYTHONUNBUFFERED": "1",
+        **(variables or {}),
+    }
     # The peers were compiled when they were installed. What runs from this tree is compiled by its first start, unless
     # this variable, which development environments like to set, forbids it: then it would be compiled by every start.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -28,6 +28,7 @@ class Table:
     title: str
     columns: tuple[Column, ...]
     rows: list[Row]
+    plotted: str = ""  # the metric that is drawn, if any
 
 
 def render(table: Table) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from benchmarks.bench import Bench, Case, Metrics
-from benchmarks.load import BROWSER
 from benchmarks.machine import Cores
 from benchmarks.peers import PEERS
 from benchmarks.report import Column, Table
-from benchmarks.scenarios.throughput import Load, measure
+from benchmarks.scenarios.loads import BROWSER_HEADERS
+from benchmarks.scenarios.throughput import measure
 
 COLUMNS = (
     Column("cpu_us", "CPU µs/request", ".1f"),
@@ -18,16 +18,15 @@ COLUMNS = (
     Column("pss_mib", "PSS MiB", ".1f"),
     Column("errors", "errors"),
 )
-LOAD = Load("browser headers", "hello", BROWSER, asgi_app="asgi_hello")
 
 
 def run(bench: Bench) -> Table:
-    cases = [Case(peer, LOAD.name) for peer in bench.peers(*(peer.name for peer in PEERS))]
+    cases = [Case(peer, BROWSER_HEADERS.name) for peer in bench.peers(*(peer.name for peer in PEERS))]
     cores = Cores.split()
 
     def measured(case: Case) -> Metrics:
-        return measure(bench, case.peer, LOAD, cores, seconds=bench.seconds or 4)
+        return measure(bench, case.peer, BROWSER_HEADERS, cores, seconds=bench.seconds or 4)
 
     rows = bench.interleave(cases, measured, bench.rounds or 3)
     title = "CPU per request of the process tree: hello, a browser's 13 header fields, 16 connections, 1 worker"
-    return Table("cpu", title, COLUMNS, rows)
+    return Table("cpu", title, COLUMNS, rows, plotted="cpu_us")

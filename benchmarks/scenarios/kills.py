@@ -15,12 +15,13 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from statistics import median
 
+from benchmarks import served
 from benchmarks.bench import Bench, Case, Metrics
 from benchmarks.fleet import Orders, Sample
 from benchmarks.load import LoadError, fleet
 from benchmarks.machine import Cores
-from benchmarks.processes import ROOT
 from benchmarks.report import Column, Table
+from benchmarks.served import Application
 from benchmarks.server import Server
 
 COLUMNS = (
@@ -32,7 +33,6 @@ COLUMNS = (
     Column("boot_ms", "application's boot ms"),
     Column("ready_after_boot_ms", "difference ms"),
 )
-SHOP = ROOT / "examples" / "flask_shop"
 RATE = 20
 WORKERS = 2
 KILL_EVERY_SECONDS = 5.0
@@ -57,11 +57,11 @@ def _measure(bench: Bench, case: Case) -> Metrics:
     orders = Orders(seconds=bench.seconds or 60, connections=WORKERS * 4, rate=RATE, keep_alive=False)
     cores = Cores.shared()
     with tempfile.TemporaryDirectory() as data:
-        shop = {"SHOP_DATABASE": f"{data}/shop.sqlite3"}
+        shop = served.shop(Path(data))
         boot = median(_boot_seconds(bench, shop) for _ in range(5))
         started = time.monotonic()
         with (
-            bench.start(case.peer, "app:app", cores=cores, workers=WORKERS, folder=SHOP, variables=shop) as server,
+            bench.start(case.peer, shop, cores=cores, workers=WORKERS) as server,
             ThreadPoolExecutor() as threads,
         ):
             server.wait_ready()
@@ -71,11 +71,13 @@ def _measure(bench: Bench, case: Case) -> Metrics:
             return _metrics(clients.result(), kills, max(delays), boot)
 
 
-def _boot_seconds(bench: Bench, variables: dict[str, str]) -> float:
+def _boot_seconds(bench: Bench, shop: Application) -> float:
     """Import the application in a fresh interpreter and return how long that took."""
     command: list[str | Path] = [bench.environment.bin / "python", "-c", _BOOT]
-    environment = {**os.environ, **variables}
-    done = subprocess.run(command, cwd=SHOP, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    environment = {**os.environ, **shop.variables}
+    done = subprocess.run(
+        command, cwd=shop.folder, env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
     if done.returncode != 0:
         raise LoadError(f"the shop cannot be imported\n{done.stderr.strip()}")
     return float(done.stdout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks import served
 from benchmarks.bench import Bench, Case, Metrics
 from benchmarks.fleet import Orders, Sample
 from benchmarks.load import LoadError, fleet
@@ -28,8 +29,7 @@ def run(bench: Bench) -> Table:
     orders = Orders(seconds=bench.seconds or 5, connections=CONNECTIONS, rate=RATE)
 
     def measure(case: Case) -> Metrics:
-        app = "asgi_hello" if case.peer.asgi else "hello"
-        with bench.start(case.peer, f"benchmarks.apps:{app}", cores=cores) as server:
+        with bench.start(case.peer, served.HELLO, cores=cores) as server:
             server.wait_ready()
             return summary(fleet(server, orders, cores.load))
 

@@ -8,6 +8,7 @@ little there.
 
 from __future__ import annotations
 
+from benchmarks import served
 from benchmarks.bench import Bench, Case, Metrics
 from benchmarks.fleet import Orders
 from benchmarks.load import fleet
@@ -33,7 +34,7 @@ def run(bench: Bench) -> Table:
             slow_path="/slow",
             slow_every=100,
         )
-        with bench.start(case.peer, "benchmarks.apps:sometimes_slow", cores=cores, workers=WORKERS) as server:
+        with bench.start(case.peer, served.SOMETIMES_SLOW, cores=cores, workers=WORKERS) as server:
             server.wait_ready()
             samples = fleet(server, orders, cores.load)
             quick = [sample for sample in samples if not sample.slow]

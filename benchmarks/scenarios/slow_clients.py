@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from benchmarks import served
 from benchmarks.bench import Bench, Case, Metrics
 from benchmarks.fleet import Orders
 from benchmarks.load import crowd, fleet
@@ -22,7 +23,7 @@ def run(bench: Bench) -> Table:
 
     def measure(case: Case) -> Metrics:
         orders = Orders(seconds=bench.seconds or 3, keep_alive=case.load.startswith("keep-alive"))
-        with bench.start(case.peer, "benchmarks.apps:hello", cores=cores) as server, ExitStack() as company:
+        with bench.start(case.peer, served.HELLO, cores=cores) as server, ExitStack() as company:
             server.wait_ready()
             if case.load.endswith("crowded"):
                 company.enter_context(crowd(server, idle=IDLE, dripping=DRIPPING, cores=cores.load))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 
+from benchmarks import served
 from benchmarks.bench import Bench, Case, Metrics, Row
 from benchmarks.machine import Cores
 from benchmarks.processes import ROOT
@@ -29,8 +30,7 @@ def run(bench: Bench) -> Table:
     cores = Cores.split()
 
     def measure(case: Case) -> Metrics:
-        app = "asgi_hello" if case.peer.asgi else "hello"
-        with bench.start(case.peer, f"benchmarks.apps:{app}", cores=cores) as server:
+        with bench.start(case.peer, served.HELLO, cores=cores) as server:
             return {"first_response_ms": server.wait_ready() * 1e3}
 
     cases = [Case(peer) for peer in bench.peers("workerkit sync", "gunicorn sync", "bjoern")]

@@ -2,45 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from benchmarks.bench import Bench, Metrics
-from benchmarks.load import LoadError, Request, wrk
+from benchmarks.load import LoadError, wrk
 from benchmarks.machine import Cores
 from benchmarks.measure import cpu_seconds, pss_bytes
 from benchmarks.peers import Peer
-from benchmarks.server import Server, ServerError
+from benchmarks.scenarios.loads import Load
+from benchmarks.server import Server
 
 _WARM_UP_SECONDS = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What is asked, of which application, on how many connections."""
-
-    name: str
-    app: str
-    request: Request
-    connections: int = 16
-    pipelined: int = 1
-    asgi_app: str = ""  # the same application for servers that speak ASGI only
-
-
-def measure(bench: Bench, peer: Peer, load: Load, cores: Cores, *, seconds: float, workers: int = 1) -> Metrics:
+def measure(
+    bench: Bench,
+    peer: Peer,
+    load: Load,
+    cores: Cores,
+    *,
+    seconds: float,
+    workers: int = 1,
+    options: Sequence[str] = (),
+) -> Metrics:
     """Start the peer, warm it up, load it, and return its figures. Raises ServerError and LoadError."""
-    app = load.asgi_app if peer.asgi else load.app
-    if not app:
-        raise ServerError("it speaks ASGI, and this load's application is for WSGI")
-    with bench.start(peer, f"benchmarks.apps:{app}", cores=cores, workers=workers) as server:
-        server.wait_ready()
-        request = load.request.render(server.port) * load.pipelined
-        wrk(server, request, connections=load.connections, seconds=_WARM_UP_SECONDS, cores=cores.load)
-        # What the warm-up has left in the server's queue is worked off, or the measured load would wait for it.
-        server.wait_ready()
-        return _loaded(server, request, load, cores, seconds)
+    with bench.start(peer, load.application, cores=cores, workers=workers, options=options) as server:
+        warm_up(server, load, cores)
+        return loaded(server, load, cores, seconds)
 
 
-def _loaded(server: Server, request: bytes, load: Load, cores: Cores, seconds: float) -> Metrics:
+def warm_up(server: Server, load: Load, cores: Cores) -> None:
+    """Wait for the server, and let every worker see the load. Raises ServerError and LoadError."""
+    server.wait_ready()
+    request = load.request.render(server.port) * load.pipelined
+    wrk(server, request, connections=load.connections, seconds=_WARM_UP_SECONDS, cores=cores.load)
+    # What the warm-up has left in the server's queue is worked off, or the measured load would wait for it.
+    server.wait_ready()
+
+
+def loaded(server: Server, load: Load, cores: Cores, seconds: float) -> Metrics:
+    """Load a server that has been warmed up, and return its figures. Raises ServerError and LoadError."""
+    request = load.request.render(server.port) * load.pipelined
     before = cpu_seconds(server.pid)
     result = wrk(server, request, connections=load.connections, seconds=seconds, cores=cores.load)
     spent = cpu_seconds(server.pid) - before

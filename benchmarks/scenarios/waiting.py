@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from benchmarks import served
 from benchmarks.bench import Bench, Case, Metrics
-from benchmarks.load import PLAIN
 from benchmarks.machine import Cores
 from benchmarks.report import Column, Table
 from benchmarks.scenarios import cpu
-from benchmarks.scenarios.throughput import Load, measure
+from benchmarks.scenarios.loads import Load
+from benchmarks.scenarios.throughput import measure
 
-LOAD = Load("10 ms wait", "waiting", PLAIN, connections=200)
+LOAD = Load("10 ms wait", served.WAITING, connections=200)
 COLUMNS = (Column("apart_us", "µs between answers", ".0f"), *cpu.COLUMNS)
 
 
