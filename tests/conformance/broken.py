@@ -73,10 +73,11 @@ class NeverReady(SyncWorker):
 class DropsInFlight(ThreadedWorker):
     """Closes all its connections when it is told to leave, whatever runs on them."""
 
-    def obey(self, order):
+    def receive_order(self):
+        order = super().receive_order()
         for connection in list(self.connections.values() if order else ()):
             connection.stream.shut_write()
-        return super().obey(order)
+        return order
 
 
 class Miscounts(SyncWorker):

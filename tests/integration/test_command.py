@@ -64,6 +64,15 @@ def test_check_config_that_is_good(tmp_path: Path) -> None:
     assert run_to_completion("--check-config", "hello", folder=tmp_path).code == 0
 
 
+def test_several_threads_make_it_a_threaded_worker(serve: Launcher, tmp_path: Path) -> None:
+    """With ``--threads 2``, both ``--check-config`` and the environ name the class that runs."""
+    checked = run_to_completion("--check-config", "--threads", "2", "hello", folder=tmp_path)
+    server = serve("tells_settings:app", "--threads", "2")
+
+    assert checked.out == ["OK: hello can be served by 1 threaded worker(s)"]
+    assert server.get("/").json()["worker_class"] == "threaded"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

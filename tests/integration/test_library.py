@@ -121,6 +121,7 @@ def test_ctrl_c_ends_an_embedded_arbiter_and_reaches_the_program(tmp_path: Path)
     done = script(
         tmp_path,
         """
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background of a shell inherits SIG_IGN
 arbiter = workerkit.create_arbiter(app, bind="127.0.0.1:0")
 arbiter.start()
 threading.Timer(0, lambda: (get(arbiter), os.kill(os.getpid(), signal.SIGINT))).start()

@@ -153,3 +153,35 @@ def test_a_file_that_cannot_be_used(text: str, message: str, tmp_path: Path) -> 
 
     assert done.err == [f"workerkit: error: {message}"]
     assert done.code in (1, 2)
+
+
+@pytest.mark.parametrize("preload", ["", "preload_app = true"])
+@pytest.mark.parametrize("check", [(), ("--check-config",)])
+def test_an_application_that_cannot_be_loaded(check: tuple[str, ...], preload: str, tmp_path: Path) -> None:
+    """The message says in which of the pools it is, and the user's own frames come before it, as for a single pool."""
+    (tmp_path / "pools.toml").write_text(
+        f"loglevel = 'error'\n[pools.web]\nserve = 'hello'\nbind = 'unix:web.sock'\n"
+        f"[pools.talk]\nserve = 'fails_on_import'\nbind = 'unix:talk.sock'\n{preload}"
+    )
+    done = run_to_completion("-c", "pools.toml", *check, folder=tmp_path)
+    *frames, message = done.err
+
+    assert message.startswith("workerkit: error: pool talk: ")
+    assert "NameError: name 'undefined_database' is not defined" in message
+    assert "fails_on_import.py" in "".join(frames)
+    assert done.code == 3
+
+
+def test_a_reload_that_one_pool_gives_up(serve: Launcher) -> None:
+    """New code that does not boot is told with its pool; the other pool has the new code."""
+    pools = "[pools.web]\nserve = 'web'\nbind = 'unix:web.sock'\n[pools.talk]\nserve = 'talk'\nbind = 'unix:talk.sock'"
+    hello = "from hello import application\n"
+    files = {"pools.toml": pools, "web.py": hello, "talk.py": hello}
+    server: Server = serve("-c", "pools.toml", bind=None, workers=None, ready=2, files=files)
+    (server.folder / "talk.py").write_text("import fails_on_import\n")
+    since = server.log.mark()
+    server.signal(signal.SIGHUP)
+
+    server.wait_for_log(r"Worker 0 of talk \(pid: \d+\) could not boot: .*undefined_database", since=since)
+    server.wait_for_log("Reload given up in the pool talk: the new workers do not boot", since=since)
+    assert len(workers_of(server, "web", since=since)) == 1

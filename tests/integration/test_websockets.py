@@ -12,6 +12,8 @@ import socketio
 import websocket
 from harness import DEADLINE, Launcher, Server
 
+from workerkit.testing.observed import look_until
+
 SOCKETS = 200
 NOT_INSTALLED = {"geventwebsocket.py": "raise ImportError('not for this test')\n"}
 UPGRADE = "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{more}\r\n"
@@ -206,12 +208,14 @@ def test_clients_that_vanish_free_their_threads(serve: Launcher, connect: Open) 
 def test_the_access_log_has_a_line(serve: Launcher, connect: Open, way: Way) -> None:
     """A WebSocket is logged when it ends, with 101."""
     server = way.start(serve, "echoes_flask_sock:app", "--access-logfile", "access.log")
+    log = server.folder / "access.log"
     client = connect(server)
     assert all_echo([client])
+    assert not log.read_text()
     client.shutdown()
-    server.stop()
+    assert look_until(lambda: log.read_text() != "")
 
-    [line] = (server.folder / "access.log").read_text().splitlines()
+    [line] = log.read_text().splitlines()
     assert '"GET /echo HTTP/1.1" 101 ' in line
 
 

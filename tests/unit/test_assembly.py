@@ -26,7 +26,8 @@ from workerkit.net.protocol import Connection, Job, Next, Protocol
 from workerkit.net.stream import Stream
 from workerkit.process.cpus import usable_cpus
 from workerkit.protocols.http1 import Http1
-from workerkit.telemetry.logs import LogOptions, Logs
+
+pytestmark = pytest.mark.usefixtures("home")
 
 ANY_PORT = "127.0.0.1:0"
 
@@ -58,15 +59,6 @@ class Shouting(Protocol):
 
     def connect(self, stream: Stream) -> Connection:
         return Shout(stream)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put back what assembling changes in this process."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.chdir(tmp_path)
-    yield
-    Logs(LogOptions())
 
 
 @pytest.fixture

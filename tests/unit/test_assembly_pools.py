@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,8 @@ from workerkit.errors import BootError, ConfigError, PluginError, UsageError, Wo
 from workerkit.net.stream import Stream
 from workerkit.protocols.dialogue import Dialogue
 from workerkit.protocols.http1 import Http1
-from workerkit.telemetry.logs import LogOptions, Logs
+
+pytestmark = pytest.mark.usefixtures("home")
 
 REFUSED = "the sync worker cannot run dialogues (plain functions over a stream), such as {}; choose --worker-class "
 
@@ -65,15 +65,6 @@ class Mute(workerkit.Protocol):
 
     def connect(self, stream: Stream) -> workerkit.Connection:
         raise NotImplementedError
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put back what assembling changes in this process."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.chdir(tmp_path)
-    yield
-    Logs(LogOptions())
 
 
 def pools(**of_pools: dict[str, object]) -> dict[str, Pool]:

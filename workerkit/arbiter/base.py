@@ -57,6 +57,8 @@ class Pool(NamedTuple):
     preload: bool = False
     scheme: str = "http"
     """How the addresses begin that it listens at: for the log."""
+    class_name: str = ""
+    """What people call the worker class: for messages."""
 
 
 class WorkerStatus(NamedTuple):

@@ -10,6 +10,7 @@ arbiter is the parent of every worker, however it was made, and the kernel's par
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -43,6 +44,9 @@ def be_mold(pool: Pool, channel: Channel, parent: int, make_context: MakeContext
         failure = describe_failure("the application", error)
         channel.send(failure)
         return failure.exit_code
+    # A collection writes to each object that it looks at: those of the workers would copy what they share with us.
+    gc.collect()
+    gc.freeze()
     channel.send(Ready())
     while True:
         wait_for(channel.fileno(), READ, None)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import NamedTuple
 
 from workerkit.arbiter.table import Role, WorkerHandle
@@ -130,6 +131,20 @@ def plan(handles: Sequence[WorkerHandle], wanted: Wanted, spawn_at: float, awake
             actions += _spawn(handles, workers, current, wanted, missing)
     actions += _stop(handles, workers, current, wanted)
     return Plan(tuple(actions), min(deadlines, default=None))
+
+
+def divide(handles: Sequence[WorkerHandle], shares: int) -> dict[int, list[int]]:
+    """Return which shares of the listeners each ready worker accepts from, by slot.
+
+    A worker keeps the share of its number, so little changes hands. A share whose worker is gone, or is not ready
+    yet, goes to those that are there.
+    """
+    ready = [handle for handle in handles if handle.role is Role.WORKER and handle.state is State.READY]
+    divided = {handle.slot: [handle.number % shares] for handle in ready}
+    orphans = sorted(set(range(shares)).difference(*divided.values()))
+    for handle, share in zip(cycle(ready), orphans, strict=False):
+        divided[handle.slot].append(share)
+    return divided
 
 
 def _deadline(handle: WorkerHandle, wanted: Wanted, awake_since: float) -> tuple[float | None, str]:

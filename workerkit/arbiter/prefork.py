@@ -21,7 +21,7 @@ from selectors import EVENT_READ, DefaultSelector
 
 from workerkit.arbiter.base import Arbiter, ArbiterOptions, Pool, WorkerStatus
 from workerkit.arbiter.pidfile import PidFile
-from workerkit.arbiter.policy import Action, Kill, RestartBudget, Spawn, SpawnMold, Stop, Wanted, plan
+from workerkit.arbiter.policy import Action, Kill, RestartBudget, Spawn, SpawnMold, Stop, Wanted, divide, plan
 from workerkit.arbiter.spawn import Birth, ask_mold, exit_reason, spawn_mold, spawn_worker
 from workerkit.arbiter.table import (
     DEFAULT_POOL,
@@ -44,6 +44,7 @@ from workerkit.process.messages import (
     BootFailed,
     Channel,
     Drain,
+    Listen,
     Message,
     Quit,
     Ready,
@@ -77,6 +78,8 @@ class _PoolState:
     proven: int = 0
     """The last generation of which a worker became ready; 0: none ever did."""
     budget: RestartBudget = field(default_factory=RestartBudget)
+    divided: dict[int, list[int]] = field(default_factory=dict)
+    """With ``--reuse-port``, the shares of the listeners that each worker was told to accept from, by slot."""
     nudge: Nudge = field(init=False)
 
 
@@ -132,7 +135,10 @@ class PreforkArbiter(Arbiter):
             self._pidfile.write()
         try:
             for name, pool in self.pools.items():
-                self.listeners[name] = open_listeners(pool.listen, pool.scheme) if pool.listen is not None else ()
+                if pool.listen is None:
+                    self.listeners[name] = ()
+                else:
+                    self.listeners[name] = open_listeners(pool.listen, pool.scheme, pool.workers)
         except BaseException:
             self._close_listeners()
             raise
@@ -229,6 +235,7 @@ class PreforkArbiter(Arbiter):
             made = plan(handles, self._wanted(state), state.budget.spawn_at, self._awake_since, now)
             for action in made.actions:
                 self._perform(action, state, now)
+            self._share_out(state)
             if made.next_look is not None:
                 looks.append(made.next_look)
             if made.actions:
@@ -270,6 +277,17 @@ class PreforkArbiter(Arbiter):
                 self._order_stop(slot, now)
             case Kill(slot, reason):
                 self._kill(slot, reason, now)
+
+    def _share_out(self, state: _PoolState) -> None:
+        """See to it that each listener is somebody's: what waits there must not wait for a worker's successor."""
+        shares = 1 + max([listener.share or 0 for listener in self.listeners[state.pool.name]], default=0)
+        if shares == 1:
+            return
+        divided = divide(self._table.of_pool(state.pool.name), shares)
+        for slot, mine in divided.items():
+            if state.divided.get(slot) != mine:
+                self._lines[slot].channel.send(Listen(mine))
+        state.divided = divided
 
     def _spawn_worker(self, state: _PoolState, number: int, now: float) -> None:
         slot = self._table.free_slot()
@@ -409,8 +427,7 @@ class PreforkArbiter(Arbiter):
         if handle.role is Role.WORKER and was_booting:
             state.proven = max(state.proven, handle.generation)
             self._announce(state)
-            where = "" if handle.pool == DEFAULT_POOL else f" in the pool {handle.pool}"
-            self.log.info("Worker ready (pid: %d, slot: %d)%s", handle.pid, handle.slot, where)
+            self.log.info("Worker ready (pid: %d, slot: %d)%s", handle.pid, handle.slot, _where(handle.pool))
 
     def _announce(self, state: _PoolState) -> None:
         """Say where a pool listens, once somebody answers there."""
@@ -418,6 +435,8 @@ class PreforkArbiter(Arbiter):
         if name not in self._announced:
             self._announced.add(name)
             for listener in self.listeners[name]:
+                if listener.share:
+                    continue  # at the same address as the first one
                 self.log.info("Listening at: %s (pid: %d)", listener.url, os.getpid())
 
     def _on_worker_signalled(self, handle: WorkerHandle, number: int) -> None:
@@ -557,10 +576,10 @@ class PreforkArbiter(Arbiter):
         if failure is None:
             self.log.error("%s %s", str(handle).capitalize(), how)
             if handle.ready_at is None and not state.proven and not self._others_boot(handle):
-                self._halt(BootFailed("no worker became ready", "", BootError.exit_code))
+                self._halt(handle.pool, BootFailed("no worker became ready", "", BootError.exit_code))
         elif not state.proven:
             # Nothing ever served, and the same would happen again: it is told once, by the exception of run().
-            self._halt(failure)
+            self._halt(handle.pool, failure)
         elif handle.ready_at is None and handle.generation == state.generation and state.generation > state.proven:
             self._log_failure(handle, failure)
             self._give_up_reload(state)
@@ -575,7 +594,8 @@ class PreforkArbiter(Arbiter):
 
     def _give_up_reload(self, state: _PoolState) -> None:
         state.generation = state.proven
-        self.log.error("Reload given up: the new workers do not boot; the old ones go on serving")
+        where = _where(state.pool.name)
+        self.log.error("Reload given up%s: the new workers do not boot; the old ones go on serving", where)
 
     def _log_failure(self, handle: WorkerHandle, failure: BootFailed) -> None:
         frames = failure.frames.rstrip()
@@ -584,14 +604,15 @@ class PreforkArbiter(Arbiter):
             "%s %s: %s%s", str(handle).capitalize(), what, failure.reason, f"\n{frames}" if frames else ""
         )
 
-    def _halt(self, failure: BootFailed) -> None:
+    def _halt(self, pool: str, failure: BootFailed) -> None:
         self._stopping = self._quick = True
         if self._fatal is None:
-            self._fatal = BootError(failure.reason, failure.frames)
+            reason = failure.reason if pool == DEFAULT_POOL else f"pool {pool}: {failure.reason}"
+            self._fatal = BootError(reason, failure.frames)
             self._fatal.exit_code = failure.exit_code
             if not self.logs.on_stderr:
                 # Whoever called us prints the exception; the log file would end without a reason.
-                self.log.critical("No worker could boot: %s\n%s", failure.reason, failure.frames)
+                self.log.critical("No worker could boot: %s\n%s", reason, failure.frames)
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -630,6 +651,11 @@ class PreforkArbiter(Arbiter):
                 listener.close()
         if self._pidfile is not None:
             self._pidfile.remove()
+
+
+def _where(pool: str) -> str:
+    """Return in words in which pool it is, where there are several."""
+    return "" if pool == DEFAULT_POOL else f" in the pool {pool}"
 
 
 def _has_terminal() -> bool:

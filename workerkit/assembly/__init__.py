@@ -14,7 +14,7 @@ from workerkit import plugins
 from workerkit.arbiter.base import Arbiter, ArbiterOptions, Pool
 from workerkit.assembly.objects import Objects, section_of, worker_class
 from workerkit.assembly.options import ApplicationOptions, ArbiterChoice, ImportOptions, PoolOptions
-from workerkit.assembly.pools import make_pools
+from workerkit.assembly.pools import errors_name, make_pools
 from workerkit.config.pools import Plan, gather
 from workerkit.config.settings import Settings
 from workerkit.errors import ConfigError
@@ -82,11 +82,12 @@ def check(settings: Settings) -> str:
 
 
 def _check_pool(pool: Pool, settings: Settings) -> str:
-    workers = f"{pool.workers} {settings['worker_class']} worker(s)"
-    pool.worker_class.prepare(pool.class_options)
-    if pool.serve is None:
+    workers = f"{pool.workers} {pool.class_name} worker(s)"
+    with errors_name(pool.name):
+        pool.worker_class.prepare(pool.class_options)
+        protocol = pool.serve() if pool.serve is not None else None
+    if protocol is None:
         return f"OK: {workers} can be started"
-    protocol = pool.serve()
     return f"OK: {settings['wsgi_app'] or type(protocol).__name__} can be served by {workers}"
 
 

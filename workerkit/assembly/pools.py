@@ -5,7 +5,8 @@ Whatever can be known before a process is forked or an address is bound is check
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from workerkit import plugins
 from workerkit.arbiter.base import Pool
@@ -13,7 +14,7 @@ from workerkit.arbiter.table import DEFAULT_POOL
 from workerkit.assembly.objects import Objects, worker_class
 from workerkit.assembly.options import ApplicationOptions
 from workerkit.config.settings import Settings
-from workerkit.errors import ConfigError, PluginError, UsageError
+from workerkit.errors import ConfigError, PluginError, UsageError, WorkerkitError
 from workerkit.net.listener import ListenerOptions
 from workerkit.net.protocol import Protocol, Service
 from workerkit.protocols.http1 import Http1
@@ -39,12 +40,21 @@ def make_pools(settings: Settings, objects: Objects, logs: Logs) -> list[Pool]:
         return [_pool(DEFAULT_POOL, settings, objects, logs)]
     pools = []
     for name, own in settings.pools.items():
-        try:
+        with errors_name(name):
             pools.append(_one_of_several(name, own, objects, logs))
-        except (ConfigError, PluginError) as error:
-            raise type(error)(f"pool {name}: {error}") from error
     _refuse_shared_addresses(pools)
     return pools
+
+
+@contextmanager
+def errors_name(pool: str) -> Iterator[None]:
+    """Have an error say in which pool it is, where there are several."""
+    try:
+        yield
+    except WorkerkitError as error:
+        if pool != DEFAULT_POOL:
+            error.args = (f"pool {pool}: {error}",)
+        raise
 
 
 def _one_of_several(name: str, settings: Settings, objects: Objects, logs: Logs) -> Pool:
@@ -63,8 +73,8 @@ def _refuse_shared_addresses(pools: Iterable[Pool]) -> None:
 
 
 def _pool(name: str, settings: Settings, objects: Objects, logs: Logs) -> Pool:
-    chosen = _chosen_class(settings, objects, logs)
-    served = _Served(settings, objects, chosen, logs) if chosen.jobs else None
+    class_name, chosen = _chosen_class(settings, objects, logs)
+    served = _Served(settings, objects, class_name, chosen, logs) if chosen.jobs else None
     return Pool(
         name=name,
         worker_class=chosen,
@@ -77,26 +87,30 @@ def _pool(name: str, settings: Settings, objects: Objects, logs: Logs) -> Pool:
         lifespan=objects.lifespan(name),
         preload=settings["preload_app"] and settings["workers"] > 0,
         scheme=served.scheme if served else "",
+        class_name=class_name,
     )
 
 
-def _chosen_class(settings: Settings, objects: Objects, logs: Logs) -> type[Worker]:
-    """Return the worker class, or the one that it leaves the work to with these settings."""
+def _chosen_class(settings: Settings, objects: Objects, logs: Logs) -> tuple[str, type[Worker]]:
+    """Return the name of the worker class and the class, or of the one that it leaves the work to."""
     name = settings["worker_class"]
     chosen = objects.worker_class(name)
     instead = chosen.stand_in(settings.build(chosen.Options))
     if instead is None:
-        return chosen
+        return name, chosen
     logs.error.info("The %s worker class is used instead of %s, as its settings ask for", instead, name)
-    return worker_class(instead)
+    return instead, worker_class(instead)
 
 
 class _Served:
     """The protocol factory that a pool is handed: loads once in a process, in the mold or in the worker."""
 
-    def __init__(self, settings: Settings, objects: Objects, chosen: type[Worker], logs: Logs) -> None:
+    def __init__(
+        self, settings: Settings, objects: Objects, class_name: str, chosen: type[Worker], logs: Logs
+    ) -> None:
         self._settings = settings
         self._options = settings.build(ApplicationOptions)
+        self._class_name = class_name
         self._worker_class = chosen
         self._logs = logs
         self._object = objects.get(self._options.wsgi_app)
@@ -130,7 +144,7 @@ class _Served:
             kind = _JOBS.get(protocol.job, f"jobs of the kind {protocol.job!r}")
             what = self._options.wsgi_app or _name_of(protocol)
             raise ConfigError(
-                f"the {self._settings['worker_class']} worker cannot run {kind}, such as {what}; "
+                f"the {self._class_name} worker cannot run {kind}, such as {what}; "
                 f"{_classes_that_fit(protocol.job)}"
             )
 
@@ -149,7 +163,7 @@ class _Served:
         return Service(
             served=served,
             name=name,
-            worker_class=settings["worker_class"],
+            worker_class=self._class_name,
             workers=settings["workers"],
             multithread=self._worker_class.multithread,
             options=settings.build,

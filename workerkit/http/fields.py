@@ -48,10 +48,10 @@ class Fields:
     """The header fields of one request, and the facts in them that do not depend on its request line.
 
     ``pairs`` are names as received and values without the white space around them, in order. ``host`` is None when
-    there is no such field. ``upgrade`` is the protocol asked for, if ``Connection`` lists it. ``gateway`` is free
-    for whoever serves the request: what is derived from these fields alone may be kept there, as one ``Fields`` may
-    be shared, by way of the cache, by many requests (also those of other peers; treat all but ``gateway`` as
-    frozen).
+    there is no such field. ``upgrade`` is the protocol asked for, if ``Connection`` lists it. ``gateway`` and
+    ``log_line`` are free for whoever serves the request and for the access log: what is derived from these fields
+    alone may be kept there, as one ``Fields`` may be shared, by way of the cache, by many requests (also those of
+    other peers; treat all but these two as frozen).
     """
 
     __slots__ = (
@@ -63,6 +63,7 @@ class Fields:
         "gateway",
         "host",
         "keep_alive",
+        "log_line",
         "pairs",
         "upgrade",
     )
@@ -78,6 +79,7 @@ class Fields:
         self.expect_continue = False
         self.upgrade: bytes | None = None
         self.gateway: object | None = None
+        self.log_line: str | None = None
 
     def __repr__(self) -> str:
         return f"<Fields {len(self.pairs)} fields, host {self.host!r}>"

@@ -61,6 +61,13 @@ class ListenerOptions:
             "help": "Permissions (octal) that a Unix socket does without.",
         },
     )
+    reuse_port: bool = field(
+        default=False,
+        metadata={
+            "help": "Give each worker a TCP listener of its own (SO_REUSEPORT), among which the kernel divides new "
+            "connections: no worker is woken for another's. One that is held up keeps its share waiting.",
+        },
+    )
 
 
 class Listener(NamedTuple):
@@ -71,6 +78,8 @@ class Listener(NamedTuple):
     file: tuple[int, int] | None = None
     """Device and inode of the Unix socket's file that was made for it; None: it has no file of ours."""
     scheme: str = "http"
+    share: int | None = None
+    """With ``reuse_port``, which of the address's listeners it is; None: it is the only one."""
 
     def fileno(self) -> int:
         """Return the descriptor, to poll."""
@@ -101,12 +110,13 @@ class Listener(NamedTuple):
             os.unlink(path)
 
 
-def open_listeners(options: ListenerOptions, scheme: str = "http") -> tuple[Listener, ...]:
+def open_listeners(options: ListenerOptions, scheme: str = "http", shares: int = 1) -> tuple[Listener, ...]:
     """Bind and listen on every address; in the arbiter's process, before the first fork.
 
     Args:
         options: Where.
         scheme: How their URLs begin.
+        shares: With ``reuse_port``, how many listeners a TCP address gets.
 
     Raises:
         ConfigError: An address cannot be understood.
@@ -115,7 +125,12 @@ def open_listeners(options: ListenerOptions, scheme: str = "http") -> tuple[List
     opened: list[Listener] = []
     try:
         for address in map(parse_address, options.bind):
-            opened.append(_open(address, options, scheme))  # noqa: PERF401  what is open must be known when the next one fails
+            shared = options.reuse_port and isinstance(address, TCPAddress)
+            first = _open(address, options, scheme, 0 if shared else None)
+            opened.append(first)
+            # Port 0 is known from the first one on.
+            for share in range(1, shares if shared else 1):
+                opened.append(_open(first.address, options, scheme, share))  # noqa: PERF401  what is open must be known when the next one fails
     except BaseException:
         for listener in opened:
             listener.close()
@@ -123,13 +138,13 @@ def open_listeners(options: ListenerOptions, scheme: str = "http") -> tuple[List
     return tuple(opened)
 
 
-def _open(address: Address, options: ListenerOptions, scheme: str) -> Listener:
+def _open(address: Address, options: ListenerOptions, scheme: str, share: int | None) -> Listener:
     if isinstance(address, InheritedAddress):
         listening = _inherit(address)
     elif isinstance(address, UnixAddress):
         listening = _bind_unix(address, options.socket_umask)
     else:
-        listening = _bind_tcp(address)
+        listening = _bind_tcp(address, reuse_port=share is not None)
     listening.setblocking(False)
     if listening.family != socket.AF_UNIX:
         # Accepted sockets inherit it (Linux, tcp(7)), which saves a system call for each connection.
@@ -138,7 +153,7 @@ def _open(address: Address, options: ListenerOptions, scheme: str) -> Listener:
         listening.listen(options.backlog)
     listening.set_inheritable(False)
     file = _identity(address.path) if isinstance(address, UnixAddress) and not address.is_abstract else None
-    return Listener(listening, address_of(listening), file, scheme)
+    return Listener(listening, address_of(listening), file, scheme, share)
 
 
 def _identity(path: str) -> tuple[int, int] | None:
@@ -164,7 +179,7 @@ def _inherit(address: InheritedAddress) -> socket.socket:
     return inherited
 
 
-def _bind_tcp(address: TCPAddress) -> socket.socket:
+def _bind_tcp(address: TCPAddress, *, reuse_port: bool) -> socket.socket:
     # For text, Python imports the codec of international names, which costs a start 1.5 ms.
     host = address.host.encode() if address.host.isascii() else address.host
     try:
@@ -177,6 +192,8 @@ def _bind_tcp(address: TCPAddress) -> socket.socket:
     tcp = socket.socket(family, kind, protocol)
     try:
         tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             tcp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address.host != "::"))
         tcp.bind(name)

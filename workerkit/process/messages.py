@@ -70,6 +70,12 @@ class ReopenLogs(Message):
     """Arbiter to worker: the log files were moved, open them again."""
 
 
+class Listen(Message):
+    """Arbiter to worker, with listeners for each worker: accept from these shares, until told otherwise."""
+
+    shares: list[int]
+
+
 class ForkWorker(Message):
     """Arbiter to mold, with the worker's end of a channel attached: make a worker."""
 
@@ -79,7 +85,7 @@ class ForkWorker(Message):
 
 _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
-    for kind in (Adopted, Ready, BootFailed, Retiring, Signalled, Drain, Quit, ReopenLogs, ForkWorker)
+    for kind in (Adopted, Ready, BootFailed, Retiring, Signalled, Drain, Quit, ReopenLogs, Listen, ForkWorker)
 }
 
 

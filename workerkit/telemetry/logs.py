@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from workerkit.errors import ConfigError
-from workerkit.telemetry.access import DEFAULT_FORMAT, AccessLog, compile_format
+from workerkit.telemetry.access import DEFAULT_FORMAT, AccessLog, LineFormat
 from workerkit.telemetry.files import open_log
 
 _LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -31,7 +31,7 @@ def _check_level(value: str) -> None:
 
 
 def _check_format(value: str) -> None:
-    compile_format(value)
+    LineFormat(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from workerkit import plugins
-from workerkit.process.scoreboard import Column
+from workerkit.process.scoreboard import Column, Row
 from workerkit.process.states import State
 from workerkit.testing.deadline import DEADLINE
 from workerkit.testing.gate import Gate
@@ -69,12 +69,18 @@ class WatchedServer(Server):
     def wait_until_told_to_leave(self, pid: int) -> None:
         """Return when the arbiter has ordered a worker to leave, or it has left.
 
-        Whether it has read the order is not to be seen from here; a turn of its loop shows in its heart.
+        Whether it has read the order is not to be seen from here; turns of its loop show in its heart. The turn in
+        which the order arrives may have beaten already: the second one from now on has read it.
         """
         row = self.statistics.row_of(pid)
         look_until(lambda: row[Column.STATE] in (State.DRAINING, State.GONE))
-        beat = row[Column.BEAT]
-        look_until(lambda: row[Column.BEAT] != beat, _A_TURN)
+        for _ in range(2):
+            self._wait_for_a_beat(row)
+
+    @staticmethod
+    def _wait_for_a_beat(row: Row) -> None:
+        before = row[Column.BEAT]
+        look_until(lambda: row[Column.BEAT] != before, _A_TURN)
 
     def is_idle(self) -> bool:
         """Tell, after a while if need be, whether no connection is open and no job runs."""

@@ -21,7 +21,7 @@ import enum
 import os
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -30,7 +30,7 @@ from workerkit.errors import BootError, WorkerkitError
 from workerkit.frames import summary, user_frames
 from workerkit.process.clock import Clock, monotonic
 from workerkit.process.fork import die_with_parent
-from workerkit.process.messages import BootFailed, Channel, Drain, Quit, Ready, ReopenLogs, Retiring, Signalled
+from workerkit.process.messages import BootFailed, Channel, Drain, Listen, Quit, Ready, ReopenLogs, Retiring, Signalled
 from workerkit.process.nudge import Nudge
 from workerkit.process.scoreboard import Column, Row
 from workerkit.process.signals import deliver
@@ -220,12 +220,17 @@ class Worker(ABC):
                     found = Order.DRAIN_LAST if last else Order.DRAIN
                 case ReopenLogs():
                     self.context.logs.reopen()
+                case Listen(shares):
+                    self.listen_to(shares)
                 case _:
                     continue
         if self.context.channel.ended:
             # The arbiter is gone. Where the kernel does not kill us for that (see die_with_parent), we leave.
             return Order.QUIT
         return found
+
+    def listen_to(self, shares: Sequence[int]) -> None:  # noqa: B027  most have nothing to listen to
+        """Accept from these shares' listeners from now on, with ``--reuse-port``; called by ``receive_order``."""
 
     def count(self, failed: bool = False) -> None:
         """Count a finished request or job; after ``max_requests`` of them, ask to be replaced."""

@@ -105,8 +105,8 @@ class GreenletWorker(ServerWorker):
         self._poller: Poller = make_poller()
         self._seats: dict[int, _Seat] = {}
         self._listeners = {listener.fileno(): listener for listener in context.listeners}
-        self._listening = False
-        self._accept_at_once = 1 if context.workers > 1 else _ACCEPT_AT_ONCE
+        self._listening: tuple[Listener, ...] = ()
+        self._has_siblings = context.workers > 1
         self._batch: deque[tuple[Callable[[Any], None], Any]] = deque()
         """What is to be done in this turn: what to call, and with what."""
         self._put_off: deque[tuple[Callable[[Any], None], Any]] = deque()
@@ -325,20 +325,19 @@ class GreenletWorker(ServerWorker):
 
     def _adjust_listening(self) -> None:
         """Poll the listeners exactly while a connection could be accepted."""
-        wanted = not self._draining and self.may_accept
-        if wanted == self._listening:
+        wanted = self.listeners if not self._draining and self.may_accept else ()
+        if wanted is self._listening:
             return
-        for fd in self._listeners:
-            if wanted:
-                self._poller.register(fd, READ)
-            else:
-                self._poller.unregister(fd)
-        self._listening = wanted
+        before, self._listening = self._listening, wanted
+        for listener in before:
+            self._poller.unregister(listener.fileno())
+        for listener in wanted:
+            self._poller.register(listener.fileno(), READ)
 
     def _accept_some(self, listener: Listener) -> None:
-        """Accept; one at a time while there are siblings, so that each of them gets its share."""
+        """Accept; one at a time where siblings do too, so that each of them gets its share."""
         if self._listening:
-            self._accept(listener, self._accept_at_once)
+            self._accept(listener, 1 if self._has_siblings and listener.share is None else _ACCEPT_AT_ONCE)
             self._adjust_listening()
 
     def _accept(self, listener: Listener, at_most: int) -> None:
@@ -370,6 +369,7 @@ class GreenletWorker(ServerWorker):
 
     def _obey(self, _fd: int) -> None:
         order = self.receive_order()
+        self._adjust_listening()
         if order is Order.QUIT:
             self._leave()
         elif order is not None and not self._draining:

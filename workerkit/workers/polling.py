@@ -7,6 +7,7 @@ Where a job runs, and who runs the loop, is the concrete class's business.
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass, field
 
 from workerkit.net.listener import Listener
 from workerkit.net.poller import EDGE, EXCLUSIVE, READ, WRITE, Poller, make_poller, wait_for
@@ -14,7 +15,7 @@ from workerkit.net.protocol import Connection, Next
 from workerkit.net.stream import Stream, raise_deadline
 from workerkit.process.scoreboard import Column
 from workerkit.workers.base import Order, WorkerContext
-from workerkit.workers.server import ServerWorker
+from workerkit.workers.server import ConnectionOptions, ServerWorker
 
 _SCAN_WHILE_DRAINING = 0.1
 
@@ -25,6 +26,23 @@ _RUN = Next.RUN
 _BEAT = Column.BEAT
 
 
+@dataclass(frozen=True, slots=True)
+class ThreadOptions(ConnectionOptions):
+    """Connections and threads.
+
+    Those of the sync worker and of the threaded one, which takes its place when there is to be more than one thread.
+    """
+
+    threads: int | None = field(
+        default=None,
+        metadata={
+            "metavar": "N",
+            "help": "Requests that one worker runs at the same time, otherwise 1 (sync) or 8 (threaded); "
+            "more than one makes a sync worker a threaded one.",
+        },
+    )
+
+
 class PollingWorker(ServerWorker):
     """The base of workers that keep their waiting connections in one poller."""
 
@@ -32,7 +50,8 @@ class PollingWorker(ServerWorker):
         super().__init__(context)
         self.poller: Poller = make_poller()
         self.draining = False
-        self.listening = False
+        self.listening: tuple[Listener, ...] = ()
+        """The listeners that are polled."""
         self.ran = False
         """Whether a job ran in this turn."""
         self._nudged = context.nudge.fileno()
@@ -41,6 +60,8 @@ class PollingWorker(ServerWorker):
         self._listeners = {listener.fileno(): listener for listener in context.listeners}
         self._again: dict[Connection, Next] = {}
         """Who has more to do without waiting for anything, and what: AGAIN, or RUN for a job that nobody took yet."""
+        access = context.logs.access
+        self._unwritten = access.lines if access is not None else ()
         self._scan_interval = self.beat_interval
         self._next_scan = 0.0
 
@@ -72,10 +93,11 @@ class PollingWorker(ServerWorker):
     def turn(self) -> bool:
         """Wait for something to happen and do it; False when it is time to leave at once."""
         self._adjust_listening()
-        if not self._again:
-            self.context.logs.flush()
         buffered = list(self._again) if self._again else None
-        events = self.poller.poll(0 if buffered else self.patience())
+        if buffered:
+            events = self.poller.poll(0)
+        else:
+            events = self._poll_and_log() if self._unwritten else self.poller.poll(self.patience())
         now = self.clock()
         self.row.cells[_BEAT] = int(now * 1e9)
         self.ran = False
@@ -98,6 +120,13 @@ class PollingWorker(ServerWorker):
         if now >= self._next_scan:
             self.scan(now)
         return True
+
+    def _poll_and_log(self) -> list[tuple[int, int]]:
+        """Poll; lines of the access log are written when there is nothing else to do."""
+        if events := self.poller.poll(0):
+            return events
+        self.context.logs.flush()
+        return self.poller.poll(self.patience())
 
     def _go_on(self, buffered: list[Connection], now: float) -> None:
         """Advance the connections that had more to do when the turn began."""
@@ -158,33 +187,32 @@ class PollingWorker(ServerWorker):
 
     def _adjust_listening(self) -> None:
         """Poll the listeners exactly while a new connection would be welcome."""
-        wanted = self.wants_newcomers()
-        if wanted == self.listening:
+        wanted = self.listeners if self.wants_newcomers() else ()
+        if wanted is self.listening:
             return
-        self.listening = wanted
-        for fd in self._listeners:
-            if wanted:
-                self.poller.register(fd, READ | EXCLUSIVE)
-            else:
-                self.poller.unregister(fd)
+        before, self.listening = self.listening, wanted
+        for listener in before:
+            self.poller.unregister(listener.fileno())
+        for listener in wanted:
+            self.poller.register(listener.fileno(), READ | EXCLUSIVE)
         if not wanted:
             self.context.nudge.give()
 
     def _look_again(self) -> None:
         """A sibling did not take what it was woken for: registering anew finds whoever waits now."""
-        if self.listening:
-            for fd in self._listeners:
-                self.poller.unregister(fd)
-                self.poller.register(fd, READ | EXCLUSIVE)
+        for listener in self.listening:
+            self.poller.unregister(listener.fileno())
+            self.poller.register(listener.fileno(), READ | EXCLUSIVE)
 
     def welcome(self, listener: Listener, now: float) -> Connection | None:
         """Accept a connection and begin with it."""
         connection = self.accept(listener)
         if connection is not None:
-            # The kernel wakes the process that registered first of those that wait: go to the end of that queue,
-            # or the same process would take every connection of a quiet hour.
-            self.poller.unregister(listener.fileno())
-            self.poller.register(listener.fileno(), READ | EXCLUSIVE)
+            if listener.share is None:
+                # The kernel wakes the process that registered first of those that wait: go to the end of that queue,
+                # or the same process would take every connection of a quiet hour.
+                self.poller.unregister(listener.fileno())
+                self.poller.register(listener.fileno(), READ | EXCLUSIVE)
             # Its request has usually arrived with it, so look before polling.
             self.advance(connection, now)
         return connection

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -45,6 +45,9 @@ class ServerWorker(Worker):
         # A class may declare Options without a cap; the default holds then.
         self.connection_limit: int = getattr(options, "worker_connections", ConnectionOptions().worker_connections)
         self.connections: dict[int, Connection] = {}
+        self.listeners: tuple[Listener, ...] = ()
+        """Whom this worker accepts from: all of the context's, but with ``--reuse-port`` only its share of them."""
+        self.listen_to([context.number % (1 + max((listener.share or 0 for listener in context.listeners), default=0))])
         self.accept_paused_until = 0.0
         self._served: Protocol | None = None
 
@@ -67,6 +70,12 @@ class ServerWorker(Worker):
     @abstractmethod
     def wait(self, stream: Stream, want: int, deadline: float | None) -> None:
         """Block the running job until ``stream`` is ready, the way this class blocks; see ``net.stream.Wait``."""
+
+    def listen_to(self, shares: Sequence[int]) -> None:
+        """Accept from these shares and from what is everybody's; see ``Worker.listen_to``."""
+        self.listeners = tuple([
+            listener for listener in self.context.listeners if listener.share is None or listener.share in shares
+        ])
 
     @property
     def may_accept(self) -> bool:

@@ -18,7 +18,6 @@ the request that it runs. Four rules keep that fair to clients while there are s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 from workerkit.net.listener import Listener
@@ -28,8 +27,7 @@ from workerkit.net.stream import Stream
 from workerkit.process.scoreboard import Column, Row
 from workerkit.process.states import State
 from workerkit.workers.base import WorkerContext
-from workerkit.workers.polling import PollingWorker
-from workerkit.workers.server import ConnectionOptions
+from workerkit.workers.polling import PollingWorker, ThreadOptions
 
 _PATIENCE = 0.05
 _LONG = 0.1
@@ -44,26 +42,16 @@ _POOL = Column.POOL
 _STATE = Column.STATE
 
 
-@dataclass(frozen=True, slots=True)
-class SyncOptions(ConnectionOptions):
-    """The sync worker."""
-
-    threads: int = field(
-        default=1,
-        metadata={"metavar": "N", "help": "More than one makes it a threaded worker with that many threads."},
-    )
-
-
 class SyncWorker(PollingWorker):
     """One request at a time; the default."""
 
     jobs = frozenset({"call"})
-    Options: ClassVar[type] = SyncOptions
+    Options: ClassVar[type] = ThreadOptions
 
     @classmethod
     def stand_in(cls, options: object) -> str | None:
         """Leave several threads to the threaded worker, as gunicorn does."""
-        return "threaded" if isinstance(options, SyncOptions) and options.threads > 1 else None
+        return "threaded" if isinstance(options, ThreadOptions) and (options.threads or 1) > 1 else None
 
     def __init__(self, context: WorkerContext) -> None:
         super().__init__(context)
@@ -120,7 +108,7 @@ class SyncWorker(PollingWorker):
         if listener is None:
             self._declined_since = None
             return
-        if self.ran and self._has_siblings:
+        if self.ran and self._has_siblings and listener.share is None:
             if self._declined_since is None:
                 self._declined_since = now
                 self.context.nudge.give()

@@ -24,15 +24,14 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 from workerkit.net.poller import READ, make_poller
 from workerkit.net.protocol import Connection, Next
 from workerkit.workers.base import Order, WorkerContext
-from workerkit.workers.polling import PollingWorker
-from workerkit.workers.server import ConnectionOptions
+from workerkit.workers.polling import PollingWorker, ThreadOptions
 
+_THREADS = 8
 _LOOK = 0.005
 _REST_AFTER = 20
 _BLOCKING = 0.002
@@ -40,16 +39,6 @@ _WARY_FOR = 64
 
 _RUN = Next.RUN
 _AGAIN = Next.AGAIN
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadedOptions(ConnectionOptions):
-    """The threaded worker."""
-
-    threads: int = field(
-        default=8,
-        metadata={"metavar": "N", "help": "Requests that one worker runs at the same time."},
-    )
 
 
 class _LeadLost(BaseException):
@@ -88,13 +77,14 @@ class ThreadedWorker(PollingWorker):
 
     jobs = frozenset({"call", "dialogue"})
     multithread = True
-    Options: ClassVar[type] = ThreadedOptions
+    Options: ClassVar[type] = ThreadOptions
 
     def __init__(self, context: WorkerContext) -> None:
         super().__init__(context)
         options = context.class_options
-        assert isinstance(options, ThreadedOptions)  # noqa: S101  Options says so
-        self._threads = [_JobThread(self, number) for number in range(max(1, options.threads))]
+        assert isinstance(options, ThreadOptions)  # noqa: S101  Options says so
+        threads = _THREADS if options.threads is None else max(1, options.threads)
+        self._threads = [_JobThread(self, number) for number in range(threads)]
         self._idle = list(self._threads)
         self._runnable: deque[Connection] = deque()
         self._lead_changes = threading.Lock()
@@ -148,8 +138,9 @@ class ThreadedWorker(PollingWorker):
         order = self.receive_order()
         if order is Order.QUIT:
             self._over = True
-        elif order is not None:
-            self._order = order
+        else:
+            # Without an order it may be told to listen elsewhere.
+            self._order = order or self._order
             self._wake_leader()
 
     def _record(self) -> bool:
@@ -213,7 +204,7 @@ class ThreadedWorker(PollingWorker):
         self._next_welcome = now + _LOOK
         due = min(self.finished_jobs - self._welcomed_for, len(self._threads))
         self._welcomed_for = self.finished_jobs
-        for listener in self._listeners.values():
+        for listener in self.listeners:
             while due > 0 and super().wants_newcomers() and (connection := self.accept(listener)) is not None:
                 self.advance(connection, now)
                 due -= 1

@@ -12,6 +12,7 @@ def app(environ, start_response):
         "pid": os.getpid(),
         "cwd": os.getcwd(),
         "path": sys.path,
+        "worker_class": environ["workerkit.worker_class"],
         "multiprocess": environ["wsgi.multiprocess"],
         "scheme": environ["wsgi.url_scheme"],
         "remote": environ.get("REMOTE_ADDR"),

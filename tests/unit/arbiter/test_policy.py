@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workerkit.arbiter.policy import Kill, Plan, RestartBudget, Spawn, SpawnMold, Stop, Wanted, plan
+from workerkit.arbiter.policy import Kill, Plan, RestartBudget, Spawn, SpawnMold, Stop, Wanted, divide, plan
 from workerkit.arbiter.table import DEFAULT_POOL, Role, WorkerHandle
 from workerkit.process.states import State
 
@@ -200,3 +200,32 @@ def test_the_budget_recovers() -> None:
     budget.death(NOW + 10.0)
 
     assert budget.spawn_at < NOW + 10.0
+
+
+# -- listeners of their own --
+
+
+def test_each_worker_accepts_from_the_share_of_its_number() -> None:
+    """While all are ready, nobody has more than one share."""
+    assert divide([worker(4, 0), worker(2, 1), worker(7, 2)], 3) == {4: [0], 2: [1], 7: [2]}
+
+
+@pytest.mark.parametrize("absent", [[], [worker(2, 1, state=State.BOOTING)], [worker(2, 1, state=State.DRAINING)]])
+def test_the_share_of_an_absent_worker_goes_to_the_others(absent: list[WorkerHandle]) -> None:
+    """Whoever waits there is not made to wait for a successor."""
+    assert divide([worker(4, 0), *absent, worker(7, 2)], 3) == {4: [0, 1], 7: [2]}
+
+
+def test_orphaned_shares_are_spread() -> None:
+    """Several shares without a worker go to different workers."""
+    assert divide([worker(4, 0), worker(7, 2)], 5) == {4: [0, 1, 4], 7: [2, 3]}
+
+
+def test_workers_beyond_the_shares_help() -> None:
+    """After TTIN, or while generations overlap, two workers accept from one share."""
+    assert divide([worker(1, 0), worker(2, 1), worker(3, 2)], 2) == {1: [0], 2: [1], 3: [0]}
+
+
+def test_without_a_ready_worker_there_is_nobody_to_divide_among() -> None:
+    """The listeners keep their queues until one is ready."""
+    assert divide([worker(1, 0, state=State.BOOTING), mold(2)], 2) == {}

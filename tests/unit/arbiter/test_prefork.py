@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import signal
@@ -244,7 +245,7 @@ def test_a_reload_that_does_not_boot_is_given_up(realm: Realm) -> None:
 
     realm.await_line("could not boot: the new code is broken")
     realm.await_line("File shop.py, line 7")
-    realm.await_line("Reload given up")
+    realm.await_line("Reload given up: the new workers")
     assert all(map(is_alive, before))
     realm.stop()
 
@@ -346,6 +347,27 @@ def test_a_signal_that_means_nothing_says_so(realm: Realm) -> None:
     realm.stop()
 
 
+def breaks() -> Any:
+    raise BootError("the application is broken", "  File shop.py, line 3\n")
+
+
+class Server(Consumer):
+    """Loads what it serves."""
+
+    def boot(self) -> None:
+        assert self.context.serve is not None
+        self.context.serve()
+
+
+@pytest.mark.parametrize(("name", "where"), [("default", ""), ("talk", "pool talk: ")])
+def test_the_reason_of_the_end_names_the_pool(realm: Realm, name: str, where: str) -> None:
+    """The exception says in which pool nobody could boot, unless there is but the one without a name."""
+    realm.start(pool(Server, name=name, serve=breaks))
+
+    assert realm.exit_code() == 3
+    assert f"raised BootError: {where}the application is broken" in realm.drain_log()
+
+
 # -- the mold --
 
 
@@ -390,6 +412,23 @@ def test_preloaded_workers_share_their_application(realm: Realm) -> None:
     assert not is_alive(int(mold))
 
 
+class Collector(Consumer):
+    """Tells whether the garbage collector would look at what was made before the fork."""
+
+    def run(self) -> None:
+        looked_at = any(found is self.context.serve for found in gc.get_objects())
+        self.log.info("the application is %s", "looked at" if looked_at else "left alone")
+        super().run()
+
+
+def test_collections_leave_the_preloaded_application_alone(realm: Realm) -> None:
+    """A collection writes to what it looks at: in workers it would copy the memory that they share."""
+    realm.start(pool(Collector, preload=True, serve=Application()))
+
+    realm.await_line("the application is left alone", 2)
+    realm.stop()
+
+
 def test_a_reload_with_preload_loads_anew(realm: Realm) -> None:
     """After HUP another mold has loaded the application, and the first one is gone."""
     realm.start(pool(Loader, 1, preload=True, serve=Application()))
@@ -428,13 +467,9 @@ def test_a_mold_that_dies_is_made_again(realm: Realm) -> None:
     realm.stop()
 
 
-def broken() -> Any:
-    raise BootError("the application is broken", "  File shop.py, line 3\n")
-
-
 def test_a_mold_that_cannot_load_ends_the_arbiter(realm: Realm) -> None:
     """The reason is told once and no worker is ever made."""
-    realm.start(pool(preload=True, serve=broken))
+    realm.start(pool(preload=True, serve=breaks))
 
     assert realm.exit_code() == 3
     text = realm.drain_log()

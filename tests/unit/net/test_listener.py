@@ -22,8 +22,8 @@ def listen() -> Iterator[Listen]:
     """Open listeners that are closed when the test ends."""
     opened: list[Listener] = []
 
-    def listen(*bind: str, **options: int) -> tuple[Listener, ...]:
-        listeners = open_listeners(ListenerOptions(bind=bind, **options))
+    def listen(*bind: str, shares: int = 1, **options: int) -> tuple[Listener, ...]:
+        listeners = open_listeners(ListenerOptions(bind=bind, **options), shares=shares)
         opened.extend(listeners)
         return listeners
 
@@ -49,6 +49,15 @@ def test_port_0_listens_on_a_free_port(listen: Listen) -> None:
 
     assert exchange(listener, ("127.0.0.1", listener.address.port), socket.AF_INET) == b"word"
     assert listener.url == f"http://127.0.0.1:{listener.address.port}"
+
+
+def test_each_share_of_a_port_has_a_listener(listen: Listen, tmp_path: Path) -> None:
+    """With ``reuse_port`` an address has as many listeners as there are shares, a Unix socket still one."""
+    *shares, unix = listen("127.0.0.1:0", f"unix:{tmp_path / 'web.sock'}", shares=3, reuse_port=True)
+
+    assert len({listener.address for listener in shares}) == 1
+    assert [listener.share for listener in shares] == [0, 1, 2]
+    assert unix.share is None
 
 
 def test_a_listener_never_blocks_and_is_not_inherited(listen: Listen) -> None:

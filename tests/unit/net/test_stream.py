@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Iterator
 
 import pytest
+from sockets import arrived
 
 from workerkit.errors import DeadlineExceeded, Disconnected, ProtocolError
 from workerkit.net.address import UnixAddress
@@ -39,14 +40,7 @@ class Peer:
 
     def read_away(self) -> bytes:
         """Take what has arrived."""
-        pieces = []
-        self.socket.setblocking(False)
-        try:
-            while piece := self.socket.recv(1 << 20):
-                pieces.append(piece)
-        except BlockingIOError:
-            pass
-        return b"".join(pieces)
+        return arrived(self.socket)
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from workerkit.errors import ConfigError
-from workerkit.telemetry.access import DEFAULT_FORMAT, AccessLog, AccessRecord, compile_format
+from workerkit.http.fields import Fields
+from workerkit.telemetry.access import DEFAULT_FORMAT, AccessLog, AccessRecord, LineFormat
 
 
 def record(**facts: object) -> AccessRecord:
@@ -22,7 +23,7 @@ def record(**facts: object) -> AccessRecord:
         "method": "GET",
         "target": "/shop?page=2",
         "protocol": "HTTP/1.1",
-        "request_fields": ((b"Host", b"shop.example"), (b"User-Agent", b"test/1.0")),
+        "fields": Fields(((b"Host", b"shop.example"), (b"User-Agent", b"test/1.0"))),
         "status": "200 OK",
         "response_fields": [("Content-Type", "text/html"), ("X-Cache", "miss")],
         "body_bytes": 1234,
@@ -32,8 +33,7 @@ def record(**facts: object) -> AccessRecord:
 
 
 def formatted(line_format: str, **facts: object) -> str:
-    template, getters = compile_format(line_format)
-    return template % tuple(getter(record(**facts)) for getter in getters)
+    return LineFormat(line_format).line(record(**facts))
 
 
 def written(tmp_path: Path, line_format: str, **facts: object) -> str:
@@ -98,9 +98,9 @@ def test_the_user_is_shown_and_the_password_is_not() -> None:
     """Basic credentials give a name; other schemes and broken ones give a dash."""
     basic = b"Basic " + base64.b64encode(b"ann:s3cret:x")
 
-    assert formatted("%(u)s", request_fields=((b"Authorization", basic),)) == "ann"
-    assert formatted("%(u)s", request_fields=((b"Authorization", b"Bearer abc"),)) == "-"
-    assert formatted("%(u)s", request_fields=((b"Authorization", b"Basic ?"),)) == "-"
+    assert formatted("%(u)s", fields=Fields(((b"Authorization", basic),))) == "ann"
+    assert formatted("%(u)s", fields=Fields(((b"Authorization", b"Bearer abc"),))) == "-"
+    assert formatted("%(u)s", fields=Fields(((b"Authorization", b"Basic ?"),))) == "-"
 
 
 def test_the_default_format_is_the_combined_one() -> None:
@@ -114,10 +114,10 @@ def test_the_default_format_is_the_combined_one() -> None:
 
 def test_an_unknown_atom_is_refused() -> None:
     """A mistyped format is an error at start, which names the atom and the known ones."""
-    with pytest.raises(ValueError, match=r"%\(zz\)s; known: h, l, u"):
-        compile_format("%(h)s %(zz)s")
+    with pytest.raises(ValueError, match=r"%\(zz\)s; known: a, b, B"):
+        LineFormat("%(h)s %(zz)s")
     with pytest.raises(ValueError, match=r"%\({name}x\)s"):
-        compile_format("%({name}x)s")
+        LineFormat("%({name}x)s")
 
 
 def test_other_percent_signs_are_text() -> None:
@@ -138,7 +138,7 @@ def test_other_percent_signs_are_text() -> None:
 )
 def test_bytes_of_a_request_cannot_forge_a_line(tmp_path: Path, hostile: bytes, shown: str) -> None:
     """What could end a line, close a quote or drive a terminal is written as an escape."""
-    line = written(tmp_path, '"%(a)s"', request_fields=((b"User-Agent", hostile),))
+    line = written(tmp_path, '"%(a)s"', fields=Fields(((b"User-Agent", hostile),)))
 
     assert line == f'"{shown}"\n'
 

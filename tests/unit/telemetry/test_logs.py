@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from workerkit.errors import ConfigError
+from workerkit.http.fields import Fields
+from workerkit.telemetry.access import AccessLog, AccessRecord
 from workerkit.telemetry.logs import LogOptions, Logs
 
 Open = Callable[..., Logs]
@@ -68,14 +70,27 @@ def test_lines_are_written_once(open_logs: Open, tmp_path: Path, caplog: pytest.
     assert not caplog.records
 
 
-def test_replaced_logs_are_closed(open_logs: Open) -> None:
+def test_replaced_logs_are_closed(open_logs: Open, tmp_path: Path) -> None:
     """An embedder that makes arbiters again and again does not run out of descriptors."""
-    open_logs(accesslog=None)
+    accesslog = str(tmp_path / "access.log")
+    logs = open_logs(accesslog=accesslog)
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
-        open_logs(accesslog=None)
+        logs = open_logs(accesslog=accesslog)
+
+    assert logs.access is not None
 
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_access_log_is_open_for_as_long_as_it_is_held(tmp_path: Path) -> None:
+    """Another one made meanwhile takes nothing away from an arbiter that still serves."""
+    first, second = (AccessLog(str(tmp_path / name), "%(s)s") for name in ("first.log", "second.log"))
+    del second
+    first.add(AccessRecord("-", "GET", "/", "HTTP/1.1", Fields(()), "200 OK", (), 0, 0.0))
+    first.flush()
+
+    assert (tmp_path / "first.log").read_text() == "200\n"
 
 
 def test_without_an_access_log_there_is_none(open_logs: Open) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 from workerkit.testing.bench import Kit
@@ -50,3 +51,14 @@ class ListeningFacts(Facts):
                 break
 
         assert seen == wanted
+
+    def test_listeners_of_their_own_are_all_served(self, kit: Kit) -> None:
+        """With --reuse-port every worker is given connections, and those of one that has left go to the others."""
+        server = kit.launch("--reuse-port", workers=3)
+        workers = set(server.workers())
+        assert {int(server.fetch("/").body) for _ in range(200)} == workers
+
+        server.signal(signal.SIGTTOU)
+        server.wait_for_log(r"Worker 2 \(pid: \d+\) left")
+
+        assert len({int(server.fetch("/").body) for _ in range(200)}) == 2
