@@ -336,9 +336,16 @@ class GreenletWorker(ServerWorker):
 
     def _accept_some(self, listener: Listener) -> None:
         """Accept; one at a time where siblings do too, so that each of them gets its share."""
-        if self._listening:
-            self._accept(listener, 1 if self._has_siblings and listener.share is None else _ACCEPT_AT_ONCE)
-            self._adjust_listening()
+        if not self._listening:
+            return
+        if self._has_siblings and listener.share is None:
+            self._accept(listener, 1)
+            # The process that registered first is woken first: go to the end of that queue, or it would take them all.
+            self._poller.unregister(listener.fileno())
+            self._poller.register(listener.fileno(), READ)
+        else:
+            self._accept(listener, _ACCEPT_AT_ONCE)
+        self._adjust_listening()
 
     def _accept(self, listener: Listener, at_most: int) -> None:
         for _ in range(at_most):

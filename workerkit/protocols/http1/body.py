@@ -12,8 +12,11 @@ _PIECE = 65536
 def buffered(buffer: IO[bytes] | None, payload: bytes, memory: int) -> IO[bytes]:
     """Return the buffer with ``payload`` at its end: in memory up to ``memory`` bytes, past that a file."""
     if buffer is None:
-        buffer = io.BytesIO()
-    elif isinstance(buffer, io.BytesIO) and buffer.tell() + len(payload) > memory:
+        # Most bodies come in one piece, which is then shared and not copied.
+        buffer = io.BytesIO(payload)
+        buffer.seek(len(payload))
+        return buffer
+    if isinstance(buffer, io.BytesIO) and buffer.tell() + len(payload) > memory:
         import tempfile  # noqa: PLC0415  its imports cost milliseconds, and most requests are small
 
         spooled = tempfile.TemporaryFile()  # noqa: SIM115  closed by whoever holds the buffer

@@ -94,9 +94,11 @@ class Http1Reader(Http1Exchange):
         decoder = self._decoder
         assert decoder is not None  # noqa: S101  the phase says so
         options = self._protocol.options
-        while True:
+        more_is_likely = True
+        while more_is_likely:
             data: bytes | None
             if self._received:
+                # What came with the head; the rest of the body was probably sent with it.
                 data, self._received = self._received, b""
             else:
                 data = self.stream.recv(RECEIVE)
@@ -105,6 +107,7 @@ class Http1Reader(Http1Exchange):
                 if not data:
                     # RFC 9112 section 8: a message cut short is no message; there is nobody left to tell.
                     raise Disconnected("the request's body was cut short")
+                more_is_likely = len(data) == RECEIVE
             payload = decoder.feed(data)
             if payload:
                 self._body_buffer = buffered(self._body_buffer, payload, options.request_memory)
@@ -114,8 +117,7 @@ class Http1Reader(Http1Exchange):
             self.deadline = now + options.body_timeout
             if self._body_size() > options.request_buffer:
                 return self._stream_body()
-            if len(data) < RECEIVE:
-                return Next.READ
+        return Next.READ
 
     def _body_size(self) -> int:
         return 0 if self._body_buffer is None else self._body_buffer.tell()
