@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
@@ -48,10 +49,10 @@ class Fields:
     """The header fields of one request, and the facts in them that do not depend on its request line.
 
     ``pairs`` are names as received and values without the white space around them, in order. ``host`` is None when
-    there is no such field. ``upgrade`` is the protocol asked for, if ``Connection`` lists it. ``gateway`` and
-    ``log_line`` are free for whoever serves the request and for the access log: what is derived from these fields
-    alone may be kept there, as one ``Fields`` may be shared, by way of the cache, by many requests (also those of
-    other peers; treat all but these two as frozen).
+    there is no such field. ``upgrade`` is the protocol asked for, if ``Connection`` lists it. ``environs`` and
+    ``log_line`` are free for the gateway and for the access log: what is derived from these fields may be kept there,
+    as one ``Fields`` may be shared, by way of the cache, by many requests (also those of other peers; treat all but
+    these two as frozen).
     """
 
     __slots__ = (
@@ -59,8 +60,8 @@ class Fields:
         "close",
         "content_length",
         "content_type",
+        "environs",
         "expect_continue",
-        "gateway",
         "host",
         "keep_alive",
         "log_line",
@@ -78,7 +79,7 @@ class Fields:
         self.keep_alive = False
         self.expect_continue = False
         self.upgrade: bytes | None = None
-        self.gateway: object | None = None
+        self.environs: tuple[Any, ...] = ()
         self.log_line: str | None = None
 
     def __repr__(self) -> str:
@@ -122,6 +123,10 @@ class FieldsCache:
 
     def __len__(self) -> int:
         return len(self._memo)
+
+    def known(self, block: bytes) -> Fields | None:
+        """Return the fields of a block that was judged good lately; None for any other bytes."""
+        return self._memo.get(block)
 
     def parse(self, block: bytes) -> Fields:
         """The same as ``parse_fields(block, self.limits)``, raising what that raises."""

@@ -1,8 +1,8 @@
 """The WSGI environ (PEP 3333, after RFC 3875): a copy of what is the same for many requests, and a few facts more.
 
-Three layers, from the longest lived to the shortest: the worker's and the listener's facts, made once; the request's
-fields under their CGI names, which a client that keeps its connection open repeats and which therefore stay with the
-parsed ``Fields``; and the request itself.
+Three layers, from the longest lived to the shortest: the worker's and the listener's facts; the request's fields under
+their CGI names, which a client that keeps its connection open repeats; and the request itself. The first two make a
+template, which stays with the parsed ``Fields``; an environ is a copy of it, filled in.
 """
 
 from __future__ import annotations
@@ -20,6 +20,19 @@ Environ = dict[str, Any]
 
 _PROTOCOLS = ("HTTP/1.0", "HTTP/1.1")
 
+_OF_THE_REQUEST = dict.fromkeys(
+    (
+        "REQUEST_METHOD",
+        "RAW_URI",
+        "REQUEST_URI",
+        "PATH_INFO",
+        "QUERY_STRING",
+        "SERVER_PROTOCOL",
+        "wsgi.input",
+        "workerkit.on_drain",
+    )
+)
+
 
 class EnvironBuilder:
     """Makes environs for one worker."""
@@ -27,26 +40,28 @@ class EnvironBuilder:
     def __init__(self, base: Environ, trust: Trust) -> None:
         self._base = base
         self._trust = trust
-        self._templates: dict[Address, Environ] = {}
         self._trusts: Memo[str | None, bool] = Memo(trust.trusts, 1024)
 
     def build(self, head: RequestHead, stream: Stream, body: IO[bytes]) -> Environ:
         """Return a new environ, which the application may change as it likes. The hot path: few steps, no loop."""
         peer = stream.peer
         host = peer[0] if type(peer) is tuple else None
-        template = self._templates.get(stream.local) or self._template(stream.local)
+        fields = head.fields
+        local = stream.local
+        trusted = self._trusts[host]
+        for of_local, of_trusted, template in fields.environs:
+            if of_local is local and of_trusted is trusted:
+                environ: Environ = template.copy()
+                break
+        else:
+            environ = self._template(fields, local, trusted).copy()
         path = head.path
-        environ = {
-            **template,
-            **self._fields(head.fields, host),
-            "REQUEST_METHOD": head.method,
-            "RAW_URI": head.target,
-            "REQUEST_URI": head.target,
-            "PATH_INFO": _unquoted(path) if "%" in path else path,
-            "QUERY_STRING": head.query,
-            "SERVER_PROTOCOL": _PROTOCOLS[head.minor],
-            "wsgi.input": body,
-        }
+        environ["REQUEST_METHOD"] = head.method
+        environ["RAW_URI"] = environ["REQUEST_URI"] = head.target
+        environ["PATH_INFO"] = _unquoted(path) if "%" in path else path
+        environ["QUERY_STRING"] = head.query
+        environ["SERVER_PROTOCOL"] = _PROTOCOLS[head.minor]
+        environ["wsgi.input"] = body
         if environ["SCRIPT_NAME"]:
             self._mount(environ)
         if host is not None:
@@ -68,26 +83,20 @@ class EnvironBuilder:
         else:
             environ["SCRIPT_NAME"] = ""
 
-    def _template(self, local: Address) -> Environ:
+    def _template(self, fields: Fields, local: Address, trusted: bool) -> Environ:
+        """Make what depends on the listener, the fields, and whether the peer is a trusted proxy, alone."""
         name, port = (local.host, str(local.port)) if isinstance(local, TCPAddress) else ("localhost", "80")
-        template = self._templates[local] = {
+        template = {
             **self._base,
             "SERVER_NAME": name,
             "SERVER_PORT": port,
             "REMOTE_ADDR": "",
+            **self._make_fields(fields, trusted),
+            # Room for the rest: a copy of a dict that has all its keys need not grow.
+            **_OF_THE_REQUEST,
         }
+        fields.environs = (*fields.environs, (local, trusted, template))
         return template
-
-    def _fields(self, fields: Fields, host: str | None) -> Environ:
-        """Return the part that depends on the fields, and on whether the peer is a trusted proxy, alone."""
-        trusted = self._trusts[host]
-        kept: dict[bool, Environ] | None = fields.gateway  # type: ignore[assignment]  # only this method uses it
-        if kept is None:
-            kept = fields.gateway = {}
-        part = kept.get(trusted)
-        if part is None:
-            part = kept[trusted] = self._make_fields(fields, trusted)
-        return part
 
     def _make_fields(self, fields: Fields, trusted: bool) -> Environ:
         part: Environ = {}
