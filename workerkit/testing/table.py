@@ -6,6 +6,7 @@ Without names, every worker class that is installed and has what it requires. En
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -107,11 +108,14 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m workerkit.testing.table", description=__doc__)
     parser.add_argument("worker", nargs="*", metavar="NAME")
     parser.add_argument("--worker-plugin", action="append", default=[], metavar="FILE")
+    parser.add_argument("-k", dest="facts", default="", metavar="EXPRESSION", help="only facts that match")
     given = parser.parse_args(words)
     workers = given.worker or installed()
     _checked[:] = workers
     verdicts = Verdicts()
     options = [f"--worker={name}" for name in workers] + [f"--worker-plugin={file}" for file in given.worker_plugin]
+    # The settings of the project that it is called in are for that project's tests.
+    options += ["-c", os.devnull, "--rootdir", os.curdir, "-k", given.facts]
     code = pytest.main(
         ["--pyargs", "workerkit.testing", "-p", "no:terminal", "-p", "no:cacheprovider", *options], plugins=[verdicts]
     )
