@@ -77,7 +77,7 @@ class Http1Connection(Http1Reader):
     def _answer(self) -> bool:
         """Run the gateway; return whether the request failed. This is the job."""
         self._response = None
-        self._response_fields = []
+        self._response_fields = ()
         self._status = ""
         self._sent = 0
         protocol = self._protocol
@@ -114,7 +114,7 @@ class Http1Connection(Http1Reader):
         if self.head.method == "HEAD":
             answer = answer[: answer.index(b"\r\n\r\n") + 4]
         self._status = str(status)
-        self._response_fields = []
+        self._response_fields = ()
         try:
             self._send((answer,))
         except Disconnected:
@@ -176,6 +176,9 @@ class Http1Connection(Http1Reader):
 
     def _next_request(self, now: float) -> Next:
         self._phase = IDLE
+        # An idle connection holds nothing of what was asked and answered.
+        del self.head, self.body
+        self._response_fields = ()
         # A client that comes once teaches the cache nothing.
         self._reader.cache = self._protocol.fields_cache
         self.deadline = now + self._protocol.options.keepalive

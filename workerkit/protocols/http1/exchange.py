@@ -61,7 +61,7 @@ class Http1Exchange(Connection):
         self._decoder: BodyDecoder | None = None
         # The response.
         self._response: response.ResponseStart | None = None
-        self._response_fields: list[tuple[str, str]] = []
+        self._response_fields: Sequence[tuple[str, str]] = ()
         self._head_bytes = b""
         self._status = ""
         self._sent = 0
