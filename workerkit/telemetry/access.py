@@ -15,12 +15,13 @@ import re
 import sys
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
-from operator import attrgetter
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from workerkit.http.fields import Fields
 from workerkit.http.memo import Memo
+from workerkit.http.request import RequestHead
+from workerkit.net.stream import Stream
 from workerkit.process.clock import gmtime, wall_clock
 from workerkit.telemetry.files import open_log
 
@@ -30,21 +31,17 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _KEEP_AT_MOST = 64 * 1024
 
 
-class AccessRecord(NamedTuple):
-    """What a finished request is described by."""
+class Answered(Protocol):
+    """A finished request, as its connection still holds it: an entry of its own for each would cost the most."""
 
-    peer: str
-    method: str
-    target: str
-    protocol: str
-    fields: Fields
+    stream: Stream
+    head: RequestHead
     status: str
     response_fields: Sequence[tuple[str, str]]
-    body_bytes: int
-    seconds: float
+    sent: int
+    """Bytes of the body."""
 
 
-Getter = Callable[[AccessRecord], str]
 FieldGetter = Callable[[Fields], str]
 
 
@@ -58,15 +55,6 @@ def _request_field(name: str) -> FieldGetter:
         return "-"
 
     return get
-
-
-def _response_field(name: str) -> Getter:
-    wanted = name.lower()
-    return lambda record: next((value for key, value in record.response_fields if key.lower() == wanted), "-")
-
-
-def _variable(name: str) -> Getter:
-    return lambda _record: os.environ.get(name, "-")
 
 
 def _user(fields: Fields) -> str:
@@ -84,22 +72,27 @@ def _user(fields: Fields) -> str:
 
 _authorization = _request_field("authorization")
 
-_ATOMS: dict[str, Getter] = {
-    "h": attrgetter("peer"),
-    "t": lambda _record: _times[int(wall_clock())],
-    "r": lambda record: f"{record.method} {record.target} {record.protocol}",
-    "s": lambda record: record.status[:3],
-    "m": attrgetter("method"),
-    "U": lambda record: record.target.partition("?")[0],
-    "q": lambda record: record.target.partition("?")[2],
-    "H": attrgetter("protocol"),
-    "b": lambda record: str(record.body_bytes or "-"),
-    "B": lambda record: str(record.body_bytes),
-    "T": lambda record: str(int(record.seconds)),
-    "M": lambda record: str(int(record.seconds * 1e3)),
-    "D": lambda record: str(int(record.seconds * 1e6)),
-    "L": lambda record: f"{record.seconds:.6f}",
-    "p": lambda _record: f"<{os.getpid()}>",
+# Python expressions: one lambda is made of those that a format needs. ``clean`` what a stranger may have chosen.
+_ATOMS = {
+    "h": "request.stream.peer[0] if type(request.stream.peer) is tuple else '-'",
+    "t": "times[int(wall_clock())]",
+    "r": "f'{request.head.method} {clean(request.head.target)} HTTP/1.{request.head.minor}'",
+    "s": "request.status[:3]",
+    "m": "request.head.method",
+    "U": "clean(request.head.target.partition('?')[0])",
+    "q": "clean(request.head.target.partition('?')[2])",
+    "H": "f'HTTP/1.{request.head.minor}'",
+    "b": "request.sent or '-'",
+    "B": "request.sent",
+    "T": "int(seconds)",
+    "M": "int(seconds * 1e3)",
+    "D": "int(seconds * 1e6)",
+    "L": "f'{seconds:.6f}'",
+    "p": "f'<{getpid()}>'",
+}
+_NAMED_ATOMS = {
+    "o": "clean(find(request.response_fields, {name!r}))",
+    "e": "clean(environ.get({name!r}, '-'))",
 }
 _FIELD_ATOMS: dict[str, FieldGetter] = {
     "l": lambda _fields: "-",
@@ -107,11 +100,23 @@ _FIELD_ATOMS: dict[str, FieldGetter] = {
     "f": _request_field("referer"),
     "a": _request_field("user-agent"),
 }
-_KINDS = {"o": _response_field, "e": _variable}
 
 _ATOM = re.compile(r"%%|%\((?:\{([^}]+)\}(.)|([^){]+))\)s")
 # Bytes of a request must not forge a line or drive a terminal (the field is quoted in the default format).
 _UNSAFE = re.compile(r'[\x00-\x1f"\\\x7f-\x9f]')
+
+
+def _clean(value: str) -> str:
+    return _UNSAFE.sub(_escape, value)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\x{ord(match.group()):02x}"
+
+
+def _find(fields: Sequence[tuple[str, str]], name: str) -> str:
+    wanted = name.lower()
+    return next((value for key, value in fields if key.lower() == wanted), "-")
 
 
 class LineFormat:
@@ -126,51 +131,48 @@ class LineFormat:
 
     def __init__(self, text: str) -> None:
         self._parts: list[str | FieldGetter] = []
-        self._getters: list[Getter] = []
+        expressions: list[str] = []
         end = 0
-        for match in _ATOM.finditer(text):
-            self._parts += text[end : match.start()].replace("%", "%%"), self._part(match)
-            end = match.end()
-        self._parts.append(text[end:].replace("%", "%%"))
+        for atom in _ATOM.finditer(text):
+            self._parts += text[end : atom.start()].replace("%", "%%"), _part(atom, expressions)
+            end = atom.end()
+        self._parts.append(text[end:].replace("%", "%%") + "\n")
+        # Of what a format says, only names get here, and those by repr(). A getter for each hole takes twice as long.
+        source = f"lambda request, seconds: ({''.join(f'{expression}, ' for expression in expressions)})"
+        self._values: Callable[[Answered, float], tuple[object, ...]] = eval(source, _NAMES)  # noqa: S307
 
-    def _part(self, atom: re.Match[str]) -> str | FieldGetter:
-        name, kind, plain = atom.groups()
-        if atom.group() == "%%":
-            return "%%"
-        if plain in _FIELD_ATOMS:
-            return _FIELD_ATOMS[plain]
-        if name is not None and kind.lower() == "i":
-            return _request_field(name)
-        if name is not None and kind.lower() in _KINDS:
-            self._getters.append(_KINDS[kind.lower()](name))
-        elif plain in _ATOMS:
-            self._getters.append(_ATOMS[plain])
-        else:
-            known = ", ".join(sorted([*_ATOMS, *_FIELD_ATOMS], key=str.lower))
-            raise ValueError(f"has the unknown atom {atom.group()}; known: {known}, {{name}}i, {{name}}o, {{name}}e")
-        return "%s"
-
-    def line(self, record: AccessRecord) -> str:
-        """Return the line of a finished request, without what ends it."""
-        template = record.fields.log_line
+    def line(self, request: Answered, seconds: float) -> str:
+        """Return the line of a request that took so long."""
+        fields = request.head.fields
+        template = fields.log_line
         if template is None:
-            template = record.fields.log_line = self._template(record.fields)
-        values = tuple([getter(record) for getter in self._getters])
-        if _UNSAFE.search("".join(values)):
-            values = tuple([_UNSAFE.sub(_escape, value) for value in values])
-        return template % values
+            template = fields.log_line = self._template(fields)
+        return template % self._values(request, seconds)
 
     def _template(self, fields: Fields) -> str:
-        filled = [part if isinstance(part, str) else _literally(part(fields)) for part in self._parts]
+        filled = [
+            part if isinstance(part, str) else _clean(part(fields)).replace("%", "%%") for part in self._parts
+        ]
         return "".join(filled)
 
 
-def _literally(value: str) -> str:
-    return _UNSAFE.sub(_escape, value).replace("%", "%%")
-
-
-def _escape(match: re.Match[str]) -> str:
-    return f"\\x{ord(match.group()):02x}"
+def _part(atom: re.Match[str], expressions: list[str]) -> str | FieldGetter:
+    """Return what stands in a template for an atom: a text, or what gets it from the fields."""
+    name, kind, plain = atom.groups()
+    if atom.group() == "%%":
+        return "%%"
+    if plain in _FIELD_ATOMS:
+        return _FIELD_ATOMS[plain]
+    if name is not None and kind.lower() == "i":
+        return _request_field(name)
+    if name is not None and kind.lower() in _NAMED_ATOMS:
+        expressions.append(_NAMED_ATOMS[kind.lower()].format(name=name))
+    elif plain in _ATOMS:
+        expressions.append(_ATOMS[plain])
+    else:
+        known = ", ".join(sorted([*_ATOMS, *_FIELD_ATOMS], key=str.lower))
+        raise ValueError(f"has the unknown atom {atom.group()}; known: {known}, {{name}}i, {{name}}o, {{name}}e")
+    return "%s"
 
 
 def _time_of(second: int) -> str:
@@ -181,7 +183,14 @@ def _time_of(second: int) -> str:
     )
 
 
-_times: Memo[int, str] = Memo(_time_of, 2)
+_NAMES = {
+    "clean": _clean,
+    "environ": os.environ,
+    "find": _find,
+    "getpid": os.getpid,
+    "times": Memo(_time_of, 2),
+    "wall_clock": wall_clock,
+}
 
 
 class AccessLog:
@@ -202,9 +211,9 @@ class AccessLog:
     def _open(self) -> int:
         return sys.stdout.fileno() if self._path == "-" else open_log(self._path)
 
-    def add(self, record: AccessRecord) -> None:
+    def add(self, request: Answered, seconds: float) -> None:
         """Take a finished request; in a worker, on the request path."""
-        line = self._format.line(record) + "\n"
+        line = self._format.line(request, seconds)
         self.lines.append(line)
         self._size += len(line)
         if self._size > _KEEP_AT_MOST:
@@ -215,16 +224,18 @@ class AccessLog:
         if not self.lines:
             return
         self._size = 0
-        gathered: list[str] = []
-        with contextlib.suppress(IndexError):  # another thread took the last one
-            while self.lines:
-                gathered.append(self.lines.popleft())
-        rest = memoryview("".join(gathered).encode("utf-8", "backslashreplace"))
+        rest = memoryview("".join(self._take_lines()).encode("utf-8", "backslashreplace"))
         try:
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
         except OSError:
             return
+
+    def _take_lines(self) -> Iterator[str]:
+        take = self.lines.popleft
+        with contextlib.suppress(IndexError):  # another thread has taken the last one
+            while True:
+                yield take()
 
     def reopen(self) -> None:
         """Open the file anew, after log rotation.

@@ -12,7 +12,6 @@ from workerkit.net.protocol import Job, Next
 from workerkit.protocols.endings import LINGER_FOR, read_away
 from workerkit.protocols.http1.phases import BODY, CLOSED, DISCARD, FLUSH, HEAD, IDLE, LINGER, WAITING_FOR
 from workerkit.protocols.http1.reader import RECEIVE, Http1Reader
-from workerkit.telemetry.access import AccessLog, AccessRecord
 
 _DISCARD_LIMIT: Final = 65536
 _DISCARD_FOR: Final = 1.0
@@ -77,9 +76,9 @@ class Http1Connection(Http1Reader):
     def _answer(self) -> bool:
         """Run the gateway; return whether the request failed. This is the job."""
         self._response = None
-        self._response_fields = ()
-        self._status = ""
-        self._sent = 0
+        self.response_fields = ()
+        self.status = ""
+        self.sent = 0
         protocol = self._protocol
         access = protocol.access
         if access is not None:
@@ -100,8 +99,8 @@ class Http1Connection(Http1Reader):
             failed = True
         self._drain_callbacks = None
         if access is not None:
-            self._log_access(access)
-        return failed or self._status >= "5"
+            access.add(self, protocol.clock() - self._called_at)
+        return failed or self.status >= "5"
 
     def _fail(self, status: int, reason: str | None) -> None:
         """Answer an error instead, if nothing was sent yet; otherwise end the connection, so that it shows."""
@@ -113,8 +112,8 @@ class Http1Connection(Http1Reader):
         answer = response.error_response(status, reason, self._protocol.date_and_server(self._protocol.clock()))
         if self.head.method == "HEAD":
             answer = answer[: answer.index(b"\r\n\r\n") + 4]
-        self._status = str(status)
-        self._response_fields = ()
+        self.status = str(status)
+        self.response_fields = ()
         try:
             self._send((answer,))
         except Disconnected:
@@ -126,23 +125,7 @@ class Http1Connection(Http1Reader):
             self.stream.reset_on_close()
         self._keep_alive = False
         self._phase = CLOSED
-        self._status = self._status or "499"
-
-    def _log_access(self, access: AccessLog) -> None:
-        head = self.head
-        access.add(
-            AccessRecord(
-                self._peer_name(),
-                head.method,
-                head.target,
-                f"HTTP/1.{head.minor}",
-                head.fields,
-                self._status,
-                self._response_fields,
-                self._sent,
-                self._protocol.clock() - self._called_at,
-            )
-        )
+        self.status = self.status or "499"
 
     def _peer_name(self) -> str:
         peer = self.stream.peer
@@ -178,7 +161,7 @@ class Http1Connection(Http1Reader):
         self._phase = IDLE
         # An idle connection holds nothing of what was asked and answered.
         del self.head, self.body
-        self._response_fields = ()
+        self.response_fields = ()
         # A client that comes once teaches the cache nothing.
         self._reader.cache = self._protocol.fields_cache
         self.deadline = now + self._protocol.options.keepalive

@@ -43,11 +43,11 @@ class Http1Exchange(Connection):
         "_protocol",
         "_received",
         "_response",
-        "_response_fields",
-        "_sent",
-        "_status",
         "body",
         "head",
+        "response_fields",
+        "sent",
+        "status",
     )
 
     head: RequestHead
@@ -61,10 +61,10 @@ class Http1Exchange(Connection):
         self._decoder: BodyDecoder | None = None
         # The response.
         self._response: response.ResponseStart | None = None
-        self._response_fields: Sequence[tuple[str, str]] = ()
+        self.response_fields: Sequence[tuple[str, str]] = ()
         self._head_bytes = b""
-        self._status = ""
-        self._sent = 0
+        self.status = ""
+        self.sent = 0
         self._outbox: Outbox | None = None
         # How it ends.
         self._keep_alive = True
@@ -85,7 +85,7 @@ class Http1Exchange(Connection):
         assert begun is not None  # noqa: S101  start() made it
         if begun.mode is _LENGTH and begun.length == len(data) < _JOIN_BELOW:
             # What nearly every response is: all of it leaves in one send.
-            self._sent = len(data)
+            self.sent = len(data)
             whole, self._head_bytes = self._head_bytes + data, b""
             self._send((whole,))
         else:
@@ -110,8 +110,8 @@ class Http1Exchange(Connection):
             protocol.date_and_server(protocol.clock()),
             length,
         )
-        self._status = status
-        self._response_fields = fields
+        self.status = status
+        self.response_fields = fields
         self._head_bytes = begun.head
         self._keep_alive = begun.keep_alive
 
@@ -135,13 +135,13 @@ class Http1Exchange(Connection):
             self._send_chunk(data, size)
         elif begun.mode is BodyMode.NONE:
             self._send_head()
-        elif begun.mode is _LENGTH and self._sent + size > begun.length:
-            allowed = begun.length - self._sent
-            self._sent = begun.length
+        elif begun.mode is _LENGTH and self.sent + size > begun.length:
+            allowed = begun.length - self.sent
+            self.sent = begun.length
             self._send_with_head(data[:allowed])
             raise ApplicationError(f"the body is longer than its Content-Length of {begun.length}")
         else:
-            self._sent += size
+            self.sent += size
             self._send_with_head(data)
 
     def send_file(self, file: IO[bytes], start: int, count: int) -> None:
@@ -158,8 +158,8 @@ class Http1Exchange(Connection):
         if begun.mode is BodyMode.NONE:
             return
         if begun.mode is _LENGTH:
-            count = min(count, begun.length - self._sent)
-        self._sent += count
+            count = min(count, begun.length - self.sent)
+        self.sent += count
         # A file takes no buffer of ours, so the job does not wait for its reader.
         self._queue().write_file(file.fileno(), start, start + count)
 
@@ -184,7 +184,7 @@ class Http1Exchange(Connection):
             raise ApplicationError("the connection cannot be taken: a response has begun, or a body is still to come")
         self._handed_over = self._must_linger = True
         self._keep_alive = False
-        self._status = "101"
+        self.status = "101"
         early, self._received = self._received, b""
         if self._protocol.leaving:
             self.stream.shut_read()
@@ -205,11 +205,11 @@ class Http1Exchange(Connection):
             return
         if self._head_bytes:
             self._send_head()
-        if begun.mode is _LENGTH and self._sent < begun.length:
+        if begun.mode is _LENGTH and self.sent < begun.length:
             self._keep_alive = False
             self._protocol.log.error(
                 "%s %s: the body has %d bytes and Content-Length said %d; the connection is closed",
-                self.head.method, self.head.target, self._sent, begun.length,
+                self.head.method, self.head.target, self.sent, begun.length,
             )  # fmt: skip
 
     def _tell_of_drain(self) -> None:
@@ -228,7 +228,7 @@ class Http1Exchange(Connection):
     def _send_chunk(self, data: bytes, size: int) -> None:
         if not size:
             return  # an empty chunk would end the body
-        self._sent += size
+        self.sent += size
         before = b"%b%x\r\n" % (self._head_bytes, size)
         self._head_bytes = b""
         if size < _JOIN_BELOW:
