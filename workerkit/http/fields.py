@@ -22,7 +22,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from workerkit.errors import ProtocolError
 from workerkit.http import abnf
 from workerkit.http.limits import HttpLimits, field_too_long, too_many_fields
-from workerkit.http.memo import Memo
+from workerkit.memo import Memo
 
 Pair = tuple[bytes, bytes]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workerkit.http.memo import Memo
+from workerkit.memo import Memo
 
 _OF_THE_BODY = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from workerkit.errors import ProtocolError
 from workerkit.http.fields import Fields, FieldsCache, parse_fields
 from workerkit.http.limits import HttpLimits, head_too_large, line_too_long
-from workerkit.http.memo import Memo
 from workerkit.http.partial import PartialHead
 from workerkit.http.request_line import RequestLine, parse_request_line
+from workerkit.memo import Memo
 
 _BLANK = b"\r\n\r\n"
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from workerkit.errors import ApplicationError
 from workerkit.http import abnf
-from workerkit.http.memo import Memo
 from workerkit.http.reasons import REASONS
+from workerkit.memo import Memo
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"

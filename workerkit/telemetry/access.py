@@ -16,12 +16,9 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from workerkit.http.fields import Fields
-from workerkit.http.memo import Memo
-from workerkit.http.request import RequestHead
-from workerkit.net.stream import Stream
+from workerkit.memo import Memo
 from workerkit.process.clock import gmtime, wall_clock
 from workerkit.telemetry.files import open_log
 
@@ -31,15 +28,29 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _KEEP_AT_MOST = 64 * 1024
 
 
+class Fields(Protocol):
+    """The header fields of a request, which many requests may share."""
+
+    pairs: tuple[tuple[bytes, bytes], ...]
+    log_line: str | None
+    """Free for the access log."""
+
+
 class Answered(Protocol):
     """A finished request, as its connection still holds it: an entry of its own for each would cost the most."""
 
-    stream: Stream
-    head: RequestHead
     status: str
     response_fields: Sequence[tuple[str, str]]
     sent: int
     """Bytes of the body."""
+
+    @property
+    def head(self) -> Any:
+        """What was asked for: ``method``, ``target``, ``minor`` and ``fields``."""
+
+    @property
+    def stream(self) -> Any:
+        """Where it came from: ``peer``."""
 
 
 FieldGetter = Callable[[Fields], str]
@@ -143,7 +154,7 @@ class LineFormat:
 
     def line(self, request: Answered, seconds: float) -> str:
         """Return the line of a request that took so long."""
-        fields = request.head.fields
+        fields: Fields = request.head.fields
         template = fields.log_line
         if template is None:
             template = fields.log_line = self._template(fields)

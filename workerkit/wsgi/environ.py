@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import IO, Any
 
 from workerkit.http.forwarded import Trust
-from workerkit.http.memo import Memo
 from workerkit.http.names import environ_name
 from workerkit.http.request import Fields, RequestHead
+from workerkit.memo import Memo
 from workerkit.net.address import Address, TCPAddress
 from workerkit.net.stream import Stream
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workerkit.http.memo import Memo
+from workerkit.memo import Memo
 
 
 def test_a_value_is_computed_once() -> None:
