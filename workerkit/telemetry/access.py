@@ -1,4 +1,4 @@
-"""The access log: gunicorn's format atoms, compiled once into a list of getters.
+"""The access log: gunicorn's format atoms, compiled once into a template and what fills its holes.
 
 ``%(h)s`` peer, ``%(l)s`` ``-``, ``%(u)s`` user, ``%(t)s`` time, ``%(r)s`` request line, ``%(s)s`` status, ``%(m)s``
 method, ``%(U)s`` path, ``%(q)s`` query, ``%(H)s`` protocol, ``%(b)s`` body bytes or ``-``, ``%(B)s`` body bytes,

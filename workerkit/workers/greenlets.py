@@ -250,13 +250,11 @@ class GreenletWorker(ServerWorker):
             self.decline(connection)
         cells = self.row.cells
         cells[_BUSY] += 1
-        failed = True
         try:
-            failed = connection.take()() is True
+            intact = self.call(connection, self.count)
         finally:
             cells[_BUSY] -= 1
-            self.count(failed=failed)
-        return connection.advance(self.clock())
+        return connection.advance(self.clock()) if intact else Next.CLOSE
 
     def _settle(self, seat: _Seat, step: Next) -> None:
         """Poll for what the connection asks for; touch the kernel only when that changes."""

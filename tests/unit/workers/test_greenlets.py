@@ -50,6 +50,8 @@ class Talk(Connection):
         for line in self.stream.lines():
             if line == b"fail\n":
                 raise ValueError("as told")
+            if line == b"exit\n":
+                raise SystemExit("as told")
             if line == b"be quick\n":
                 self._hurry()
             elif line == b"read twice\n":
@@ -185,18 +187,19 @@ def test_a_drained_dialogue_sees_the_end_of_input(crew: Crew) -> None:
     assert crew.exit_code(pid) == 0
 
 
-def test_a_job_that_raises_ends_its_connection_alone(crew: Crew) -> None:
+@pytest.mark.parametrize(("word", "error"), [(b"fail\n", "ValueError"), (b"exit\n", "SystemExit")])
+def test_a_job_that_raises_ends_its_connection_alone(crew: Crew, word: bytes, error: str) -> None:
     """Its connection is closed, the error is logged and counted, and the others go on."""
     start(crew, Talk)
     one, other = crew.connect(), crew.connect()
     other.sendall(b"a\n")
     line(other)
-    one.sendall(b"fail\n")
+    one.sendall(word)
 
     assert at_end(one)
     other.sendall(b"b\n")
     assert line(other) == b"b\n"
-    assert "ValueError: as told" in crew.log
+    assert f"{error}: as told" in crew.log
     assert crew.board.row(0)[Column.FAILURES] == 1
 
 

@@ -11,7 +11,7 @@ from workerkit.http.response import BodyMode
 from workerkit.net.protocol import Job, Next
 from workerkit.protocols.endings import LINGER_FOR, read_away
 from workerkit.protocols.http1.phases import BODY, CLOSED, DISCARD, FLUSH, HEAD, IDLE, LINGER, WAITING_FOR
-from workerkit.protocols.http1.reader import RECEIVE, Http1Reader
+from workerkit.protocols.http1.reader import Http1Reader
 
 _DISCARD_LIMIT: Final = 65536
 _DISCARD_FOR: Final = 1.0
@@ -188,15 +188,11 @@ class Http1Connection(Http1Reader):
         decoder = self._decoder
         assert decoder is not None  # noqa: S101  the phase says so
         while self._discarded <= _DISCARD_LIMIT:
-            data: bytes | None
-            if self._received:
-                data, self._received = self._received, b""
-            else:
-                data = self.stream.recv(RECEIVE)
-                if data is None:
-                    return Next.READ
-                if not data:
-                    return self._end()
+            data = self._arrived()
+            if data is None:
+                return Next.READ
+            if not data:
+                return self._end()
             self._discarded += len(data)
             try:
                 decoder.feed(data)

@@ -96,18 +96,15 @@ class Http1Reader(Http1Exchange):
         options = self._protocol.options
         more_is_likely = True
         while more_is_likely:
-            data: bytes | None
-            if self._received:
-                # What came with the head; the rest of the body was probably sent with it.
-                data, self._received = self._received, b""
-            else:
-                data = self.stream.recv(RECEIVE)
-                if data is None:
-                    return Next.READ
-                if not data:
-                    # RFC 9112 section 8: a message cut short is no message; there is nobody left to tell.
-                    raise Disconnected("the request's body was cut short")
-                more_is_likely = len(data) == RECEIVE
+            came_with_head = bool(self._received)
+            data = self._arrived()
+            if data is None:
+                return Next.READ
+            if not data:
+                # RFC 9112 section 8: a message cut short is no message; there is nobody left to tell.
+                raise Disconnected("the request's body was cut short")
+            # What came with the head was probably sent together with the rest.
+            more_is_likely = came_with_head or len(data) == RECEIVE
             payload = decoder.feed(data)
             if payload:
                 self._body_buffer = buffered(self._body_buffer, payload, options.request_memory)
@@ -118,6 +115,13 @@ class Http1Reader(Http1Exchange):
             if self._body_size() > options.request_buffer:
                 return self._stream_body()
         return Next.READ
+
+    def _arrived(self) -> bytes | None:
+        """Return what nobody has looked at yet, or else what has arrived since; as ``Stream.recv``."""
+        if self._received:
+            data, self._received = self._received, b""
+            return data
+        return self.stream.recv(RECEIVE)
 
     def _body_size(self) -> int:
         return 0 if self._body_buffer is None else self._body_buffer.tell()
