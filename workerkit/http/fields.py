@@ -49,10 +49,10 @@ class Fields:
     """The header fields of one request, and the facts in them that do not depend on its request line.
 
     ``pairs`` are names as received and values without the white space around them, in order. ``host`` is None when
-    there is no such field. ``upgrade`` is the protocol asked for, if ``Connection`` lists it. ``environs`` and
-    ``log_line`` are free for the gateway and for the access log: what is derived from these fields may be kept there,
-    as one ``Fields`` may be shared, by way of the cache, by many requests (also those of other peers; treat all but
-    these two as frozen).
+    there is no such field. ``upgrade`` is the protocol asked for, if ``Connection`` lists it. ``heads``, ``environs``
+    and ``log_line`` are free for the reader of heads, the gateway and the access log: what is derived from these fields
+    may be kept there, as one ``Fields`` may be shared, by way of the cache, by many requests (also those of other
+    peers; treat all but these three as frozen).
     """
 
     __slots__ = (
@@ -62,6 +62,7 @@ class Fields:
         "content_type",
         "environs",
         "expect_continue",
+        "heads",
         "host",
         "keep_alive",
         "log_line",
@@ -79,6 +80,7 @@ class Fields:
         self.keep_alive = False
         self.expect_continue = False
         self.upgrade: bytes | None = None
+        self.heads: dict[bytes, Any] = {}
         self.environs: tuple[Any, ...] = ()
         self.log_line: str | None = None
 
@@ -115,18 +117,18 @@ class FieldsCache:
     connections whose clients repeat themselves, not for a proxy that gives each request a number of its own.
     """
 
-    __slots__ = ("_memo", "limits")
+    __slots__ = ("_memo", "known", "limits")
+
+    known: Callable[[bytes], Fields | None]
+    """Returns the fields of a block that was judged good lately; None for any other bytes."""
 
     def __init__(self, limits: HttpLimits, size: int = 512) -> None:
         self.limits = limits
         self._memo: Memo[bytes, Fields] = Memo(partial(parse_fields, limits=limits), size)
+        self.known = self._memo.get
 
     def __len__(self) -> int:
         return len(self._memo)
-
-    def known(self, block: bytes) -> Fields | None:
-        """Return the fields of a block that was judged good lately; None for any other bytes."""
-        return self._memo.get(block)
 
     def parse(self, block: bytes) -> Fields:
         """The same as ``parse_fields(block, self.limits)``, raising what that raises."""

@@ -7,19 +7,18 @@ from workerkit.http.fields import Fields, FieldsCache, parse_fields
 from workerkit.http.limits import HttpLimits, head_too_large, line_too_long
 from workerkit.http.partial import PartialHead
 from workerkit.http.request_line import RequestLine, parse_request_line
-from workerkit.memo import Memo
 
 _BLANK = b"\r\n\r\n"
 
-# Request lines that were judged good lately. Long ones seldom come again.
-_LINES = Memo(parse_request_line, 512)
+# Of each block of fields, how many heads are kept; longer request lines seldom come again.
+_HEADS_KEPT = 32
 _LONGEST_KEPT = 256
 
 __all__ = ["Fields", "FieldsCache", "HeadReader", "RequestHead"]
 
 
 class RequestHead:
-    """What one request asks for and how its body is framed.
+    """What a request asks for and how its body is framed. One may stand for many requests of the same bytes.
 
     ``target`` is the raw request target; ``path`` and ``query`` are its parts, undecoded (``path`` is ``*`` for the
     asterisk-form). ``authority`` is the host of an absolute-form target and None otherwise: where it is given, it
@@ -129,10 +128,16 @@ class HeadReader:
         fields = cache.known(data[line_end + 2 :])
         if fields is None:
             return None
-        line = data[:line_end]
-        head = RequestHead(_LINES[line] if line_end < _LONGEST_KEPT else parse_request_line(line), fields)
-        _judge(head, fields)
         self.rest = b""
+        line = data[:line_end]
+        head: RequestHead | None = fields.heads.get(line)
+        if head is None:
+            head = RequestHead(parse_request_line(line), fields)
+            _judge(head, fields)
+            if line_end < _LONGEST_KEPT:
+                if len(fields.heads) >= _HEADS_KEPT:
+                    fields.heads.clear()
+                fields.heads[line] = head
         return head
 
     def _feed_more(self, partial: PartialHead, data: bytes) -> RequestHead | None:

@@ -26,6 +26,9 @@ _MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep
 # 15.5.22).
 _UPGRADE_STATUSES = (101, 426)
 
+# An exabyte; int() refuses more than 4300 digits, and takes quadratic time for fewer.
+_MOST_DIGITS = 18
+
 _is_token = re.compile(abnf.TOKEN.decode()).fullmatch
 _is_status = re.compile(r"([1-9][0-9][0-9]) [\t -~\x80-\xff]*+").fullmatch
 _control_character = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
@@ -41,28 +44,18 @@ class BodyMode(IntEnum):
 
 
 # An attribute of an Enum costs as much as a call.
+_BY_LENGTH = BodyMode.LENGTH
 _CHUNKED = BodyMode.CHUNKED
 _CLOSE = BodyMode.CLOSE
 
 
-class ResponseStart:
-    """What goes out first, and how to go on.
+# A plain tuple: to make an object with names takes four times as long.
+ResponseStart = tuple[bytes, BodyMode, int, bool]
+"""What goes out first, and how to go on: head, mode, length, keep_alive.
 
-    ``head`` is complete, with its empty line. ``length`` is what the body must have, in mode LENGTH. ``keep_alive``
-    says whether another request may be read after this response; never after a 101, where the connection changes
-    hands.
-    """
-
-    __slots__ = ("head", "keep_alive", "length", "mode")
-
-    def __init__(self, head: bytes, mode: BodyMode, length: int, keep_alive: bool) -> None:
-        self.head = head
-        self.mode = mode
-        self.length = length
-        self.keep_alive = keep_alive
-
-    def __repr__(self) -> str:
-        return f"<ResponseStart {self.head[9:12].decode()} {self.mode.name} keep_alive={self.keep_alive}>"
+The head is complete, with its empty line. The length is what the body must have, in mode LENGTH. ``keep_alive`` says
+whether another request may be read after this response; never after a 101, where the connection changes hands.
+"""
 
 
 def begin(
@@ -102,7 +95,13 @@ def begin(
                 keep_alive = _may_persist(name, value, role, code) and keep_alive
                 if code in _UPGRADE_STATUSES:
                     parts += (prefix, value, "\r\n")
-        mode, length = _framing(method, minor, code, has_body, declared, known_length)
+        # How the body is framed, and which Content-Length is sent: the one place (RFC 9112, 6).
+        length = known_length if declared is None else declared
+        if not has_body or method == "HEAD":
+            mode, length = BodyMode.NONE, _length_of_no_body(code, declared, known_length)
+        else:
+            # Chunked must not be sent to a client of HTTP/1.0 (RFC 9112, 6.1).
+            mode = _BY_LENGTH if length is not None else _CHUNKED if minor else _CLOSE
         if length is not None:
             parts.append(f"Content-Length: {length}\r\n")
         elif mode is _CHUNKED:
@@ -113,7 +112,7 @@ def begin(
         head = b"".join(("".join(parts).encode("latin-1"), date_server, b"\r\n"))
     except (TypeError, ValueError, AttributeError) as error:
         raise _explain(headers) from error
-    return ResponseStart(head, mode, length or 0, keep_alive)
+    return head, mode, length or 0, keep_alive
 
 
 def status_line(status: str) -> bytes:
@@ -146,8 +145,8 @@ def error_response(status: int, reason: str | None = None, date_server: bytes = 
     text = f"{status} {phrase}\n" if reason is None else f"{status} {phrase}: {reason}\n"
     body = text.encode("latin-1", "replace")
     headers = [("Content-Type", "text/plain; charset=iso-8859-1")]
-    start = begin("GET", 1, False, f"{status} {phrase}", headers, date_server, len(body))
-    return start.head + body
+    head, *_ = begin("GET", 1, False, f"{status} {phrase}", headers, date_server, len(body))
+    return head + body
 
 
 def http_date(year: int, month: int, day: int, hour: int, minute: int, second: int, weekday: int) -> bytes:
@@ -171,8 +170,8 @@ def _parse_status(status: str) -> _Status:
     code = int(match[1])
     if code < 200 and code != 101:
         raise ApplicationError(f"the status {status!r} announces another response and cannot be the last")
-    # A response to 1xx, 204 or 304 never has a body (RFC 9112, 6.3); 304 tells of one that it does not send.
-    return _Status(f"HTTP/1.1 {status}\r\n", code, code >= 200 and code != 204)
+    # A response to 1xx, 204 or 304 never has a body (RFC 9112, 6.3).
+    return _Status(f"HTTP/1.1 {status}\r\n", code, code >= 200 and code not in (204, 304))
 
 
 class _Role(Enum):
@@ -248,7 +247,7 @@ def _explain(headers: object) -> ApplicationError:
 def _parse_length(value: str, declared: int | None) -> int:
     if declared is not None:
         raise ApplicationError("the header Content-Length is set twice")
-    if not (value.isdecimal() and value.isascii() and len(value) < 19):
+    if len(value) > _MOST_DIGITS or not (value.isdecimal() and value.isascii()):
         raise ApplicationError(f"the value of the header Content-Length is not a number: {value!r}")
     return int(value)
 
@@ -272,24 +271,16 @@ def _may_persist(name: str, value: str, role: _Role, code: int) -> bool:
     raise ApplicationError(f"the header {name} ({value!r}) is the server's to set, not the application's")
 
 
-def _framing(
-    method: str, minor: int, code: int, has_body: bool, declared: int | None, known: int | None
-) -> tuple[BodyMode, int | None]:
-    """Decide how the body is framed, and which Content-Length is sent: the one place (RFC 9112, 6)."""
-    if not has_body:
-        # No Content-Length in a response of 1xx or 204, and no Transfer-Encoding (RFC 9110, 8.6; RFC 9112, 6.1).
-        return BodyMode.NONE, None
-    if code == 304:
-        # It may tell the length that a 200 would have had; only the application knows that.
-        return BodyMode.NONE, declared
-    if method == "HEAD":
-        # The length is that of the answer to GET. An empty body says nothing about that; one that is not does.
-        return BodyMode.NONE, (known or None) if declared is None else declared
-    length = known if declared is None else declared
-    if length is not None:
-        return BodyMode.LENGTH, length
-    # Chunked must not be sent to a client of HTTP/1.0 (RFC 9112, 6.1).
-    return (BodyMode.CHUNKED if minor else BodyMode.CLOSE), None
+def _length_of_no_body(code: int, declared: int | None, known: int | None) -> int | None:
+    """Return the Content-Length of a response without a body: that of the body which it speaks of, if any."""
+    if code < 200 or code == 204:
+        # Neither Content-Length nor Transfer-Encoding there (RFC 9110, 8.6; RFC 9112, 6.1).
+        return None
+    if code == 304 or declared is not None:
+        # The length that a 200 would have had; only the application knows that.
+        return declared
+    # The answer to HEAD has the length of that to GET. An empty body says nothing about it; one that is not does.
+    return known or None
 
 
 def _connection_line(minor: int, code: int, keep_alive: bool) -> str:

@@ -80,7 +80,9 @@ class ServerWorker(Worker):
     @property
     def may_accept(self) -> bool:
         """Whether there is room for one more connection, and descriptors to have it."""
-        return len(self.connections) < self.connection_limit and self.clock() >= self.accept_paused_until
+        return len(self.connections) < self.connection_limit and (
+            not self.accept_paused_until or self.clock() >= self.accept_paused_until
+        )
 
     def accept(self, listener: Listener) -> Connection | None:
         """Take one waiting connection; None when there is none to be had now.

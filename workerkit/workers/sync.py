@@ -101,7 +101,7 @@ class SyncWorker(PollingWorker):
 
     def wants_newcomers(self) -> bool:
         """Whether a new connection would not become a hostage."""
-        return self._newcomer is None and super().wants_newcomers()
+        return self._newcomer is None and not self.draining and self.may_accept
 
     def accept_in_turn(self, listener: Listener | None, now: float) -> None:
         """Accept, unless this worker is at work and a sibling may be free."""
@@ -123,7 +123,7 @@ class SyncWorker(PollingWorker):
     def patience(self) -> float:
         """Wait for a newcomer's first request only for a moment."""
         if self._newcomer is None:
-            return super().patience()
+            return self._scan_interval
         left = self._newcomer_until - self.clock()
         if left > 0 and self._newcomer.stream.fileno() >= 0 and not self.ran:
             return left

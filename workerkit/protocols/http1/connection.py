@@ -75,7 +75,7 @@ class Http1Connection(Http1Reader):
 
     def _answer(self) -> bool:
         """Run the gateway; return whether the request failed. This is the job."""
-        self._response = None
+        self._mode = None
         self.response_fields = ()
         self.status = ""
         self.sent = 0
@@ -120,7 +120,7 @@ class Http1Connection(Http1Reader):
             self._abort()
 
     def _abort(self) -> None:
-        if self._response is not None and self._response.mode is BodyMode.CLOSE:
+        if self._mode is BodyMode.CLOSE:
             # Closing would say that the body is complete, so the connection has to break.
             self.stream.reset_on_close()
         self._keep_alive = False
@@ -134,7 +134,7 @@ class Http1Connection(Http1Reader):
     # -- after the job -----------------------------------------------------------------------------------------------
 
     def _after_job(self, now: float) -> Next:
-        self._response = None
+        self._mode = None
         if self._outbox is None and self._decoder is None and self._body_buffer is None and self._keep_alive:
             return self._next_request(now)
         self._phase = FLUSH

@@ -20,8 +20,10 @@ from workerkit.net.stream import Stream
 from workerkit.protocols.http1.context import Http1Context
 
 _JOIN_BELOW: Final = 16384
-# A plain name, because an attribute of an enum costs the request path 0.1 µs each time.
+# Plain names, because an attribute of an enum costs the request path 0.1 µs each time.
+_NONE: Final = BodyMode.NONE
 _LENGTH: Final = BodyMode.LENGTH
+_CHUNKED: Final = BodyMode.CHUNKED
 
 
 class Http1Exchange(Connection):
@@ -38,11 +40,12 @@ class Http1Exchange(Connection):
         "_head_bytes",
         "_keep_alive",
         "_leaving",
+        "_length",
+        "_mode",
         "_must_linger",
         "_outbox",
         "_protocol",
         "_received",
-        "_response",
         "body",
         "head",
         "response_fields",
@@ -60,7 +63,9 @@ class Http1Exchange(Connection):
         self._received = b""
         self._decoder: BodyDecoder | None = None
         # The response.
-        self._response: response.ResponseStart | None = None
+        self._mode: BodyMode | None = None
+        """How the end of the body is told; None: the response has not begun."""
+        self._length = 0
         self.response_fields: Sequence[tuple[str, str]] = ()
         self._head_bytes = b""
         self.status = ""
@@ -80,13 +85,13 @@ class Http1Exchange(Connection):
             ApplicationError: The status, a field or the body's length break HTTP; nothing of it was sent.
             Disconnected: The client is gone.
         """
-        self.start(status, fields, len(data))
-        begun = self._response
-        assert begun is not None  # noqa: S101  start() made it
-        if begun.mode is _LENGTH and begun.length == len(data) < _JOIN_BELOW:
+        size = len(data)
+        self.start(status, fields, size)
+        if self._mode is _LENGTH and self._length == size < _JOIN_BELOW:
             # What nearly every response is: all of it leaves in one send.
-            self.sent = len(data)
-            whole, self._head_bytes = self._head_bytes + data, b""
+            self.sent = size
+            whole = self._head_bytes + data
+            self._head_bytes = b""
             self._send((whole,))
         else:
             self.write(data)
@@ -101,7 +106,7 @@ class Http1Exchange(Connection):
         """
         head = self.head
         protocol = self._protocol
-        self._response = begun = response.begin(
+        self._head_bytes, self._mode, self._length, self._keep_alive = response.begin(
             head.method,
             head.minor,
             head.keep_alive and protocol.keeps_alive and not self._leaving,
@@ -112,13 +117,11 @@ class Http1Exchange(Connection):
         )
         self.status = status
         self.response_fields = fields
-        self._head_bytes = begun.head
-        self._keep_alive = begun.keep_alive
 
     @property
     def started(self) -> bool:
         """Whether the response's head has left (or is queued) and can no longer be changed."""
-        return self._response is not None and not self._head_bytes
+        return self._mode is not None and not self._head_bytes
 
     def write(self, data: bytes) -> None:
         """Send a part of the body; what the client does not take at once is queued.
@@ -128,21 +131,21 @@ class Http1Exchange(Connection):
             Disconnected: The client is gone.
             DeadlineExceeded: It took nothing for write_timeout seconds, and the queue is full.
         """
-        begun = self._response
-        assert begun is not None  # noqa: S101  start() comes first
         size = len(data)
-        if begun.mode is BodyMode.CHUNKED:
+        mode = self._mode
+        if mode is _CHUNKED:
             self._send_chunk(data, size)
-        elif begun.mode is BodyMode.NONE:
+        elif mode is _NONE:
             self._send_head()
-        elif begun.mode is _LENGTH and self.sent + size > begun.length:
-            allowed = begun.length - self.sent
-            self.sent = begun.length
+        elif mode is _LENGTH and self.sent + size > self._length:
+            allowed = self._length - self.sent
+            self.sent = self._length
             self._send_with_head(data[:allowed])
-            raise ApplicationError(f"the body is longer than its Content-Length of {begun.length}")
+            raise ApplicationError(f"the body is longer than its Content-Length of {self._length}")
         else:
-            self.sent += size
-            self._send_with_head(data)
+            self.sent = sent = self.sent + size
+            # PEP 3333 wants each part on its way while the next one is made; the kernel sees to that.
+            self._send_with_head(data, more=size >= _JOIN_BELOW and sent < self._length)
 
     def send_file(self, file: IO[bytes], start: int, count: int) -> None:
         """Send ``count`` bytes of an open file from ``start``, without reading them into this process.
@@ -152,13 +155,11 @@ class Http1Exchange(Connection):
         Raises:
             Disconnected: The client is gone, or the file became shorter.
         """
-        begun = self._response
-        assert begun is not None  # noqa: S101  start() comes first
         self._send_head()
-        if begun.mode is BodyMode.NONE:
+        if self._mode is _NONE:
             return
-        if begun.mode is _LENGTH:
-            count = min(count, begun.length - self.sent)
+        if self._mode is _LENGTH:
+            count = min(count, self._length - self.sent)
         self.sent += count
         # A file takes no buffer of ours, so the job does not wait for its reader.
         self._queue().write_file(file.fileno(), start, start + count)
@@ -180,7 +181,7 @@ class Http1Exchange(Connection):
         Raises:
             ApplicationError: The response has begun, or the request's body was not read to its end.
         """
-        if self._response is not None or self._outbox is not None or self._decoder is not None:
+        if self._mode is not None or self._outbox is not None or self._decoder is not None:
             raise ApplicationError("the connection cannot be taken: a response has begun, or a body is still to come")
         self._handed_over = self._must_linger = True
         self._keep_alive = False
@@ -194,22 +195,22 @@ class Http1Exchange(Connection):
 
     def _finish(self) -> None:
         """Complete the response after the gateway has returned."""
-        begun = self._response
-        if begun is None:
+        mode = self._mode
+        if mode is None:
             if self._handed_over:
                 return
             raise ApplicationError("the application returned without calling start_response")
-        if begun.mode is BodyMode.CHUNKED:
+        if mode is _CHUNKED:
             last, self._head_bytes = self._head_bytes + response.LAST_CHUNK, b""
             self._send((last,))
             return
         if self._head_bytes:
             self._send_head()
-        if begun.mode is _LENGTH and self.sent < begun.length:
+        if mode is _LENGTH and self.sent < self._length:
             self._keep_alive = False
             self._protocol.log.error(
                 "%s %s: the body has %d bytes and Content-Length said %d; the connection is closed",
-                self.head.method, self.head.target, self.sent, begun.length,
+                self.head.method, self.head.target, self.sent, self._length,
             )  # fmt: skip
 
     def _tell_of_drain(self) -> None:
@@ -236,27 +237,30 @@ class Http1Exchange(Connection):
         else:
             self._send((before, data, b"\r\n"))
 
-    def _send_with_head(self, data: bytes) -> None:
+    def _send_with_head(self, data: bytes, more: bool = False) -> None:
         head = self._head_bytes
         if not head:
             if data:
-                self._send((data,))
+                self._send((data,), more)
             return
         self._head_bytes = b""
         if len(data) < _JOIN_BELOW:
             self._send((head + data,))
         else:
-            self._send((head, data))
+            self._send((head, data), more)
 
     def _send_head(self) -> None:
         if self._head_bytes:
             head, self._head_bytes = self._head_bytes, b""
             self._send((head,))
 
-    def _send(self, buffers: Sequence[bytes]) -> None:
-        """Send in order; the queue is made only for a client that does not take everything at once."""
+    def _send(self, buffers: Sequence[bytes], more: bool = False) -> None:
+        """Send in order; the queue is made only for a client that does not take everything at once.
+
+        ``more``: a large body goes on at once, so packets may be filled.
+        """
         if self._outbox is None:
-            sent = self.stream.send(buffers) or 0
+            sent = self.stream.send(buffers, more) or 0
             if sent == len(buffers[0]) and len(buffers) == 1:
                 return
             for position, buffer in enumerate(buffers):
