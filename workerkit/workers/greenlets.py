@@ -26,7 +26,7 @@ from workerkit.process.scoreboard import Column
 from workerkit.workers.base import Order, WorkerContext
 from workerkit.workers.hub import Hub
 from workerkit.workers.patching import patch
-from workerkit.workers.server import ConnectionOptions, ServerWorker
+from workerkit.workers.server import LOG_WITHIN, ConnectionOptions, ServerWorker
 from workerkit.workers.watchdog import Watchdog
 
 _RESTING_AT_MOST = 256
@@ -112,6 +112,9 @@ class GreenletWorker(ServerWorker):
         self._put_off: deque[tuple[Callable[[Any], None], Any]] = deque()
         """What is to be done in the next."""
         self._resting: list[Any] = []
+        access = context.logs.access
+        self._unwritten = access.lines if access is not None else ()
+        self._log_is_due = False
         self._next_beat: Any = None
         self._draining = False
         self._over = False
@@ -205,12 +208,19 @@ class GreenletWorker(ServerWorker):
                 while batch:
                     do, what = batch.popleft()
                     do(what)
-                self.context.logs.flush()
+                if self._unwritten and not self._log_is_due:
+                    self._log_is_due = True
+                    hub.later(LOG_WITHIN, self._write_log)
                 resting.append(me)
                 hub.switch()
         except Exception as error:  # noqa: BLE001  it ends the worker, as it would have in its main greenlet
             self._failure = error
             self._leave()
+
+    def _write_log(self) -> None:
+        """Write the lines of the access log; in the hub."""
+        self._log_is_due = False
+        self.context.logs.flush()
 
     def _do_later(self, do: Callable[[Any], None], what: object) -> None:
         """Have it done in the next turn, when others have had theirs."""

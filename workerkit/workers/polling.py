@@ -15,7 +15,7 @@ from workerkit.net.protocol import Connection, Next
 from workerkit.net.stream import Stream, raise_deadline
 from workerkit.process.scoreboard import Column
 from workerkit.workers.base import Order, WorkerContext
-from workerkit.workers.server import ConnectionOptions, ServerWorker
+from workerkit.workers.server import LOG_WITHIN, ConnectionOptions, ServerWorker
 
 _SCAN_WHILE_DRAINING = 0.1
 
@@ -62,6 +62,7 @@ class PollingWorker(ServerWorker):
         """Who has more to do without waiting for anything, and what: AGAIN, or RUN for a job that nobody took yet."""
         access = context.logs.access
         self._unwritten = access.lines if access is not None else ()
+        self._log_at = 0.0
         self._scan_interval = self.beat_interval
         self._next_scan = 0.0
 
@@ -122,10 +123,15 @@ class PollingWorker(ServerWorker):
         return True
 
     def _poll_and_log(self) -> list[tuple[int, int]]:
-        """Poll; lines of the access log are written when there is nothing else to do."""
-        if events := self.poller.poll(0):
-            return events
+        """Poll; lines of the access log are written when the oldest has waited for a while."""
+        now = self.clock()
+        if not self._log_at:
+            self._log_at = now + LOG_WITHIN
+        left = self._log_at - now
+        if left > 0:
+            return self.poller.poll(min(left, self.patience()))
         self.context.logs.flush()
+        self._log_at = 0.0
         return self.poller.poll(self.patience())
 
     def _go_on(self, buffered: list[Connection], now: float) -> None:

@@ -23,6 +23,9 @@ from workerkit.workers.base import Worker, WorkerContext
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE = 0.5
 
+LOG_WITHIN = 0.05
+"""For how many seconds at most a line of the access log waits for others, to be written together with them."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOptions:
