@@ -48,12 +48,26 @@ class AppLoadError(BootError):
     exit_code = 4
 
 
+class ControlError(WorkerkitError):
+    """A running server did not do what it was asked to at its control socket; the message is the server's."""
+
+
+class Unreachable(ControlError):
+    """No running server could be asked, or it did not answer in time."""
+
+    exit_code = 5
+
+
 class ProtocolError(WorkerkitError):
     """The client's bytes break the protocol or a limit; ``status`` is the answer, after which we close."""
 
     def __init__(self, reason: str, status: int = 400) -> None:
         super().__init__(reason)
         self.status = status
+
+
+class BrokenBody(ProtocolError, OSError):
+    """A request's body broke the protocol while the application was reading it: the client's fault."""
 
 
 class ApplicationError(WorkerkitError):
@@ -68,3 +82,13 @@ class Disconnected(WorkerkitError, ConnectionError):
 
 class DeadlineExceeded(WorkerkitError, TimeoutError):
     """A wait on a stream lasted past its deadline."""
+
+
+class RequestOverdue(BaseException):
+    """Raised in a job that runs past its deadline, by worker classes that can interrupt it.
+
+    No ``WorkerkitError``, and no ``Exception`` at all, as ``asyncio.CancelledError`` and ``gevent.Timeout`` are none:
+    the frameworks' ways to make a page of any error would hide it. Whoever holds a resource has ``finally``.
+    """
+
+    status = 503

@@ -24,9 +24,12 @@ QUERY = _QUERY_CHARACTERS + rb"(?:" + ENCODED + _QUERY_CHARACTERS + rb")*+"
 # joined two Host fields leaves one behind, and a host of that name does not exist.
 _REG_NAME_CHARACTERS = rb"[A-Za-z0-9\-._~!$&'()*+;=]"
 _REG_NAME = rb"(?:" + _REG_NAME_CHARACTERS + rb"++|" + ENCODED + rb")++"
+# Which of these are addresses is more than a pattern should say: see ``host``.
 _IP_LITERAL = rb"\[[0-9A-Fa-f:.]++\]"
 HOST = rb"(?:" + _IP_LITERAL + rb"|" + _REG_NAME + rb")"
-HOST_PORT = HOST + rb"(?::[0-9]{0,5})?"
+# A port is a number of 16 bits; in five digits not every number is one.
+_PORT = rb"(?:[0-9]{0,4}|[0-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+HOST_PORT = HOST + rb"(?::" + _PORT + rb")?"
 
 # What a field value, a chunk extension or a trailer may not hold: controls other than HTAB (RFC 9110, 5.5).
 FIELD_CHARACTER = rb"[\t -~\x80-\xff]"

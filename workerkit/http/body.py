@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from workerkit.errors import ProtocolError
 from workerkit.http.chunked import ChunkedDecoder
 from workerkit.http.limits import HttpLimits, body_too_large
 from workerkit.http.request import RequestHead
@@ -25,9 +24,6 @@ class BodyDecoder(Protocol):
 
     def feed(self, data: bytes) -> bytes:
         """Return what of ``data`` is payload; raise ``ProtocolError`` at the first byte that cannot be right."""
-
-    def eof(self) -> None:
-        """The peer has closed: raise ``ProtocolError`` if the body was cut short (RFC 9112, 8)."""
 
 
 class LengthDecoder:
@@ -51,10 +47,6 @@ class LengthDecoder:
         payload, self.rest = data[: self.remaining], data[self.remaining :]
         self.remaining = 0
         return payload
-
-    def eof(self) -> None:
-        if self.remaining:
-            raise ProtocolError(f"the body was cut short, {self.remaining} bytes before its end")
 
 
 def body_decoder(head: RequestHead, limits: HttpLimits) -> BodyDecoder | None:

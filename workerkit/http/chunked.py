@@ -90,10 +90,6 @@ class ChunkedDecoder:
             self.rest = data[position:]
         return b"".join(payload)
 
-    def eof(self) -> None:
-        if not self.done:
-            raise ProtocolError("the chunked body was cut short")
-
     def _read_size(self, data: bytes, position: int) -> int:
         end = _hex_digits(data, position).end()  # type: ignore[union-attr]  # it matches, if only nothing
         self._digits += data[position:end]

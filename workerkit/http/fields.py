@@ -21,6 +21,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from workerkit.errors import ProtocolError
 from workerkit.http import abnf
+from workerkit.http.host import is_address
 from workerkit.http.limits import HttpLimits, field_too_long, too_many_fields
 from workerkit.memo import Memo
 
@@ -117,13 +118,17 @@ class FieldsCache:
     connections whose clients repeat themselves, not for a proxy that gives each request a number of its own.
     """
 
-    __slots__ = ("_memo", "known", "limits")
+    __slots__ = ("_memo", "known", "largest_head", "limits")
+
+    largest_head: int
+    """Above this, what was received need not be looked up whole: it cannot be known, or is many heads."""
 
     known: Callable[[bytes], Fields | None]
     """Returns the fields of a block that was judged good lately; None for any other bytes."""
 
     def __init__(self, limits: HttpLimits, size: int = 512) -> None:
         self.limits = limits
+        self.largest_head = min(_LARGEST_KEPT, limits.limit_request_head or _LARGEST_KEPT)
         self._memo: Memo[bytes, Fields] = Memo(partial(parse_fields, limits=limits), size)
         self.known = self._memo.get
 
@@ -188,7 +193,7 @@ def _judge_host(fields: Fields, value: bytes) -> None:
     # valid: clients send it when their target has no authority.
     if fields.host is not None:
         raise ProtocolError("more than one Host field")
-    if not _is_host(value):
+    if not _is_host(value) or (b"[" in value and not is_address(value)):
         raise ProtocolError("the Host field is not a host and an optional port")
     fields.host = value
 

@@ -8,30 +8,17 @@ from typing import TYPE_CHECKING
 
 from workerkit.errors import ProtocolError
 from workerkit.http.names import spelled
+from workerkit.peers import MACHINE_ITSELF, Peers, check_peers
 
 if TYPE_CHECKING:
-    from ipaddress import IPv4Network, IPv6Network
+    from workerkit.http.client_address import Client, ClientField
 
-_EVERYONE = "*"
-_UNIX = "unix"
-# Entries that are what they look like. To read others, ipaddress is imported, which takes 3 ms of the start.
-_PLAIN = frozenset((_EVERYONE, _UNIX, "127.0.0.1", "::1"))
+Pairs = Iterable[tuple[bytes, bytes]]
 
 
-def _check_peers(entries: Iterable[str]) -> None:
-    for entry in entries:
-        if entry in _PLAIN:
-            continue
-        try:
-            _parse_network(entry)
-        except ValueError:
-            raise ValueError(f"{entry!r} is not an address, a network, '*' or 'unix'") from None
-
-
-def _parse_network(entry: str) -> IPv4Network | IPv6Network:
-    from ipaddress import ip_network  # noqa: PLC0415  see _PLAIN
-
-    return ip_network(entry, strict=False)
+def _check_field_name(name: str) -> None:
+    if not name or not name.replace("-", "").isalnum() or not name.isascii():
+        raise ValueError(f"{name!r} is not the name of a header field, such as X-Forwarded-For")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +26,22 @@ class ForwardedOptions:
     """Trusted proxies."""
 
     forwarded_allow_ips: tuple[str, ...] = field(
-        default=("127.0.0.1", "::1"),
+        default=MACHINE_ITSELF,
         metadata={
             "help": "Peers whose forwarding header fields are believed: addresses, networks, "
             "'unix' for the peers of a Unix socket, '*' for all.",
             "variables": ("FORWARDED_ALLOW_IPS",),
-            "check": _check_peers,
+            "check": check_peers,
+        },
+    )
+    remote_addr_header: str | None = field(
+        default=None,
+        metadata={
+            "metavar": "NAME",
+            "check": _check_field_name,
+            "help": "The header field in which trusted peers name their clients, such as X-Forwarded-For or Forwarded: "
+            "REMOTE_ADDR is then the last address in it that is not a trusted peer's. "
+            "Otherwise it is the peer's own.",
         },
     )
     secure_scheme_headers: dict[str, str] = field(
@@ -79,14 +76,11 @@ class Trust:
     Whether a peer is trusted holds for as long as its connection: ask once.
     """
 
-    __slots__ = ("_addresses", "_everyone", "_forwarders", "_header_map", "_networks", "_secure", "_unix")
+    __slots__ = ("_client_field", "_forwarders", "_header_map", "_peers", "_secure")
 
     def __init__(self, options: ForwardedOptions) -> None:
-        entries = frozenset(options.forwarded_allow_ips)
-        self._everyone = _EVERYONE in entries
-        self._unix = self._everyone or _UNIX in entries
-        self._addresses = entries & _PLAIN
-        self._networks = tuple(map(_parse_network, sorted(entries - _PLAIN)))
+        self._peers = Peers(options.forwarded_allow_ips)
+        self._client_field = _client_field(options)
         self._secure = {
             name.lower().encode("latin-1"): value.lower().encode("latin-1")
             for name, value in options.secure_scheme_headers.items()
@@ -96,30 +90,29 @@ class Trust:
 
     def trusts(self, peer_host: str | None) -> bool:
         """Whether the peer at this address, or at the end of a Unix socket (None), is a proxy of ours."""
-        if peer_host is None:
-            return self._unix
-        if self._everyone:
-            return True
-        # A socket for both families calls an IPv4 peer by its mapped address (RFC 4291, 2.5.5.2).
-        host = peer_host.removeprefix("::ffff:")
-        return host in self._addresses or (bool(self._networks) and self._is_in_a_network(host))
+        return peer_host in self._peers
 
-    def _is_in_a_network(self, host: str) -> bool:
-        from ipaddress import ip_address  # noqa: PLC0415  see _PLAIN
+    @property
+    def names_clients(self) -> bool:
+        """Whether trusted peers name their clients: otherwise ``client`` knows none."""
+        return self._client_field is not None
 
-        try:
-            address = ip_address(host)
-        except ValueError:
-            return False
-        return any(address in network for network in self._networks)
+    def client(self, pairs: Pairs) -> Client | None:
+        """Return whom a trusted peer's header fields name as its client; None: nobody.
 
-    def scheme(self, pairs: Iterable[tuple[bytes, bytes]], default: str = "http") -> str:
+        Raises:
+            ProtocolError: They are malformed, and may be the client's own.
+        """
+        return self._client_field.client(pairs) if self._client_field is not None else None
+
+    def scheme(self, pairs: Pairs, default: str = "http") -> str:
         """Return the scheme that a trusted peer's header fields tell, ``default`` if they tell none.
 
         Raises:
             ProtocolError: two of them contradict each other; one may be the client's own.
         """
-        told = None
+        client = self.client(pairs)
+        told = client.scheme if client is not None else None
         for name, value in pairs:
             secure = self._secure.get(name.lower())
             if secure is None:
@@ -143,3 +136,11 @@ class Trust:
         if self._header_map == "refuse":
             raise ProtocolError("a header field has an underscore in its name")
         return None
+
+
+def _client_field(options: ForwardedOptions) -> ClientField | None:
+    if options.remote_addr_header is None:
+        return None
+    from workerkit.http.client_address import ClientField  # noqa: PLC0415  few need it, and it takes a while
+
+    return ClientField(options.remote_addr_header, options.forwarded_allow_ips)

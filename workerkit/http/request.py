@@ -11,7 +11,7 @@ from workerkit.http.request_line import RequestLine, parse_request_line
 _BLANK = b"\r\n\r\n"
 
 # Of each block of fields, how many heads are kept; longer request lines seldom come again.
-_HEADS_KEPT = 32
+_HEADS_KEPT = 8
 _LONGEST_KEPT = 256
 
 __all__ = ["Fields", "FieldsCache", "HeadReader", "RequestHead"]
@@ -83,6 +83,11 @@ class HeadReader:
         """Whether some of the next head has arrived, so that the connection is not idle."""
         return self._partial is not None and self._partial.started
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has arrived at all, not even an empty line before the next head."""
+        return self._partial is None
+
     def feed(self, data: bytes) -> RequestHead | None:
         """Take what was received; return the head once it is complete, None while it is not.
 
@@ -121,23 +126,25 @@ class HeadReader:
         On a busy connection nearly every request is that. A block that the cache knows ends where its empty line is,
         so the empty line need not be searched for. Nothing is accepted here that would not be accepted otherwise.
         """
-        limits = self._limits
         line_end = data.find(b"\r\n")
-        if line_end > limits.limit_request_line > 0 or len(data) > limits.limit_request_head > 0:
+        if line_end > self._limits.limit_request_line > 0 or len(data) > cache.largest_head:
             return None
         fields = cache.known(data[line_end + 2 :])
         if fields is None:
             return None
-        self.rest = b""
         line = data[:line_end]
         head: RequestHead | None = fields.heads.get(line)
         if head is None:
-            head = RequestHead(parse_request_line(line), fields)
-            _judge(head, fields)
+            try:
+                head = RequestHead(parse_request_line(line), fields)
+                _judge(head, fields)
+            except ProtocolError:
+                return None  # whoever reads it the long way finds the fault that comes first
             if line_end < _LONGEST_KEPT:
                 if len(fields.heads) >= _HEADS_KEPT:
                     fields.heads.clear()
                 fields.heads[line] = head
+        self.rest = b""
         return head
 
     def _feed_more(self, partial: PartialHead, data: bytes) -> RequestHead | None:

@@ -7,6 +7,7 @@ from typing import NoReturn, TypeAlias
 
 from workerkit.errors import ProtocolError
 from workerkit.http import abnf
+from workerkit.http.host import is_address
 
 RequestLine: TypeAlias = tuple[str, str, str, str, str | None, int]
 """Method, target, path, query, authority (of an absolute-form target only) and minor version."""
@@ -77,6 +78,8 @@ def _parse_rare_line(line: bytes) -> RequestLine:
         _refuse_target()
     # absolute-form is for proxies, but every server must accept it (RFC 9112, 3.2.2); an empty path stands for "/".
     authority, path_bytes, query_bytes = absolute.groups()
+    if b"[" in authority and not is_address(authority):
+        _refuse_target()
     return (
         method,
         target.decode("latin-1"),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
 from feeding import LIMITS, byte_by_byte, every_way, refusal, summary
 
-from workerkit.errors import ProtocolError
 from workerkit.http.body import LengthDecoder, body_decoder
 from workerkit.http.chunked import ChunkedDecoder
 from workerkit.http.limits import HttpLimits
@@ -42,18 +40,6 @@ def test_a_body_that_ends_with_its_piece_leaves_nothing() -> None:
 
     assert [decoder.feed(byte) for byte in byte_by_byte(b"abc")] == [b"a", b"b", b"c"]
     assert (decoder.done, decoder.rest) == (True, b"")
-
-
-def test_a_body_cut_short_is_an_error() -> None:
-    """The end of the input before the end of the body is never a clean end."""
-    decoder = LengthDecoder(3)
-    decoder.feed(b"ab")
-
-    with pytest.raises(ProtocolError, match="1 bytes before its end"):
-        decoder.eof()
-
-    decoder.feed(b"c")
-    decoder.eof()
 
 
 def test_a_length_over_the_limit_is_refused_before_any_of_it_comes() -> None:

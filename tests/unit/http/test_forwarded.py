@@ -37,6 +37,7 @@ def trust(*peers: str) -> Trust:
         (("2001:0db8:0:0::5",), "2001:db8::5", True),
         (("192.0.2.1",), "192.0.2.1", True),
         ((), "127.0.0.1", False),
+        (ForwardedOptions().forwarded_allow_ips, None, True),
     ],
 )
 def test_a_peer_is_trusted_if_it_is_listed(peers: tuple[str, ...], host: str | None, expected: bool) -> None:
@@ -130,3 +131,36 @@ def test_the_default_peers_cost_no_import() -> None:
     )
 
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("name", ["", "X_Forwarded_For", "X-Forwarded-For:", "X Y", "\u00e9"])
+def test_the_field_that_names_clients_must_be_one(name: str) -> None:
+    """One with an underscore would never arrive."""
+    [check] = [field.metadata["check"] for field in fields(ForwardedOptions) if field.name == "remote_addr_header"]
+
+    check("X-Forwarded-For")
+    with pytest.raises(ValueError, match="is not the name of a header field"):
+        check(name)
+
+
+def test_clients_are_named_on_demand() -> None:
+    """Otherwise no field is asked for one."""
+    pairs = [(b"X-Forwarded-For", b"192.0.2.7"), (b"Forwarded", b"for=192.0.2.8;proto=https")]
+
+    assert (trust("*").names_clients, trust("*").client(pairs)) == (False, None)
+    asked = Trust(ForwardedOptions(remote_addr_header="x-forwarded-for"))
+    client = asked.client(pairs)
+    assert asked.names_clients
+    assert client is not None
+    assert (client.host, asked.scheme(pairs)) == ("192.0.2.7", "http")
+
+
+def test_forwarded_tells_the_scheme_where_it_names_clients() -> None:
+    """And contradicts, or agrees with, the other fields that do."""
+    asked = Trust(ForwardedOptions(remote_addr_header="Forwarded"))
+    pairs = [(b"Forwarded", b"for=192.0.2.8;proto=https")]
+
+    assert asked.scheme(pairs) == "https"
+    assert asked.scheme([*pairs, (b"X-Forwarded-Proto", b"https")]) == "https"
+    with pytest.raises(ProtocolError):
+        asked.scheme([*pairs, (b"X-Forwarded-Proto", b"http")])
