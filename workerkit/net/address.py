@@ -1,4 +1,4 @@
-"""Where a server listens: ``host:port``, ``[::1]:port``, ``:port``, ``unix:path``, ``fd://N``."""
+"""Where a server listens: ``host:port``, ``[::1]:port``, ``:port``, ``unix:path``, ``fd://N``, ``systemd:name``."""
 
 from __future__ import annotations
 
@@ -49,7 +49,16 @@ class InheritedAddress(NamedTuple):
         return f"fd://{self.fd}"
 
 
-Address = TCPAddress | UnixAddress | InheritedAddress
+class SystemdAddress(NamedTuple):
+    """The listening sockets that systemd has passed under a name; without a name, all of them."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"systemd:{self.name}"
+
+
+Address = TCPAddress | UnixAddress | InheritedAddress | SystemdAddress
 
 
 def parse_address(text: str) -> Address:
@@ -65,6 +74,8 @@ def parse_address(text: str) -> Address:
         return UnixAddress(path)
     if text.startswith("fd://"):
         return InheritedAddress(_number(text, text.removeprefix("fd://"), "descriptor", 0, 2**20))
+    if text.startswith("systemd:"):
+        return SystemdAddress(text.removeprefix("systemd:"))
     return _parse_tcp(text, text.removeprefix("tcp://"))
 
 

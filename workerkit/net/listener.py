@@ -7,16 +7,25 @@ connections alive over every reload and crash.
 from __future__ import annotations
 
 import contextlib
-import errno
+import dataclasses
 import os
 import socket
-import stat
-from collections.abc import Iterator
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from workerkit.errors import BindError, ConfigError
-from workerkit.net.address import Address, InheritedAddress, TCPAddress, UnixAddress, address_of, parse_address
+from workerkit.net.address import (
+    InheritedAddress,
+    SystemdAddress,
+    TCPAddress,
+    UnixAddress,
+    address_of,
+    parse_address,
+)
+from workerkit.net.binding import FileId, bind_tcp, bind_unix, file_id, refuse_handshakes
+from workerkit.net.inherited import InheritedSockets, duplicate
+from workerkit.net.poller import READ, wait_for
+from workerkit.peers import MACHINE_ITSELF, check_peers
 
 # Taken unpatched: gevent and eventlet replace it, and workers accept after that.
 _Socket = socket.socket
@@ -44,8 +53,8 @@ class ListenerOptions:
             "metavar": "ADDRESS",
             "variables": ("PORT",),
             "variable_parse": {"PORT": _bind_from_port},
-            "help": "Where to listen: host:port, [::1]:port, unix:path or fd://N. May be given several times. "
-            "Port 0 takes a free port and logs it.",
+            "help": "Where to listen: host:port, [::1]:port, unix:path, fd://N or systemd:NAME. May be given several "
+            "times. Port 0 takes a free port and logs it. Sockets passed by systemd replace the default.",
         },
     )
     backlog: int = field(
@@ -68,6 +77,33 @@ class ListenerOptions:
             "connections: no worker is woken for another's. One that is held up keeps its share waiting.",
         },
     )
+    connections_per_address: int = field(
+        default=0,
+        metadata={
+            "metavar": "N",
+            "help": "Connections that one address may have in one worker; more are closed. 0: any number. "
+            "Not behind a proxy that does not speak the PROXY protocol: all connections are its own.",
+        },
+    )
+    proxy_protocol: str = field(
+        default="off",
+        metadata={
+            "metavar": "VERSION",
+            "choices": ("off", "v1", "v2", "auto"),
+            "help": "Each connection comes by a proxy, and begins with a PROXY header that says whose it is: "
+            "of version 1, of version 2, or of either (auto).",
+        },
+    )
+    proxy_allow_ips: tuple[str, ...] = field(
+        default=MACHINE_ITSELF,
+        metadata={
+            "flags": ("--proxy-allow-ips", "--proxy-allow-from"),
+            "metavar": "PEERS",
+            "help": "Proxies whose PROXY headers are believed: addresses, networks, 'unix' for the peers of a "
+            "Unix socket, '*' for all. Others' connections are closed.",
+            "check": check_peers,
+        },
+    )
 
 
 class Listener(NamedTuple):
@@ -75,11 +111,13 @@ class Listener(NamedTuple):
 
     socket: socket.socket
     address: TCPAddress | UnixAddress
-    file: tuple[int, int] | None = None
+    file: FileId | None = None
     """Device and inode of the Unix socket's file that was made for it; None: it has no file of ours."""
     scheme: str = "http"
     share: int | None = None
     """With ``reuse_port``, which of the address's listeners it is; None: it is the only one."""
+    bind: str = ""
+    """The address as it was asked for, port 0 not resolved."""
 
     def fileno(self) -> int:
         """Return the descriptor, to poll."""
@@ -102,195 +140,140 @@ class Listener(NamedTuple):
         accepted.setblocking(False)
         return accepted, peer
 
-    def close(self) -> None:
-        """Close the arbiter's copy; remove a Unix socket's file if it is still ours."""
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was opened by workerkit, which may therefore close it for good."""
+        return not self.bind.startswith(("fd:", "systemd:"))
+
+    def shut_out(self) -> None:
+        """Let nobody new come to wait here; whoever waits already, or is shaking hands, is still to be accepted.
+
+        Called in the arbiter, on a full stop. A client of TCP that comes now is not answered, tries again a second
+        later, and is refused then.
+        """
+        if isinstance(self.address, TCPAddress):
+            refuse_handshakes(self.socket)
+        elif self.address.is_abstract:
+            self.socket.shutdown(socket.SHUT_RD)
+        else:
+            self._remove_file(())
+
+    def refuse(self) -> bool:
+        """Refuse whoever comes, unless somebody still waits; return whether that is so."""
+        if not wait_for(self.socket.fileno(), READ, 0.0):
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+            return True
+        return False
+
+    def close(self, shared: Container[FileId] = ()) -> None:
+        """Close the arbiter's copy; remove a Unix socket's file if it is still ours.
+
+        Args:
+            shared: Files that stay, since another arbiter serves the same sockets.
+        """
         self.socket.close()
+        self._remove_file(shared)
+
+    def _remove_file(self, shared: Container[FileId]) -> None:
         path = self.address.path if isinstance(self.address, UnixAddress) else ""
-        if self.file is not None and _identity(path) == self.file:
+        if self.file is not None and self.file not in shared and file_id(path) == self.file:
             os.unlink(path)
 
 
-def open_listeners(options: ListenerOptions, scheme: str = "http", shares: int = 1) -> tuple[Listener, ...]:
-    """Bind and listen on every address; in the arbiter's process, before the first fork.
+def with_passed(options: ListenerOptions, inherited: InheritedSockets) -> ListenerOptions:
+    """Return the options; what systemd has passed stands in for an address that nobody has chosen."""
+    if inherited.has_passed and options.bind == ListenerOptions().bind:
+        return dataclasses.replace(options, bind=("systemd:",))
+    return options
+
+
+def open_listeners(
+    options: ListenerOptions,
+    scheme: str = "http",
+    shares: int = 1,
+    inherited: InheritedSockets | None = None,
+    pool: str = "",
+) -> tuple[Listener, ...]:
+    """Have a listener for every address; in the arbiter's process, before the first fork.
 
     Args:
         options: Where.
         scheme: How their URLs begin.
         shares: With ``reuse_port``, how many listeners a TCP address gets.
+        inherited: What this process was started with. What is there already is taken over, with those who wait.
+        pool: Whose they are.
 
     Raises:
         ConfigError: An address cannot be understood.
         BindError: One cannot be had; those opened before are closed again.
     """
+    inherited = inherited or InheritedSockets()
     opened: list[Listener] = []
     try:
-        for address in map(parse_address, options.bind):
-            shared = options.reuse_port and isinstance(address, TCPAddress)
-            first = _open(address, options, scheme, 0 if shared else None)
-            opened.append(first)
-            # Port 0 is known from the first one on.
-            for share in range(1, shares if shared else 1):
-                opened.append(_open(first.address, options, scheme, share))  # noqa: PERF401  what is open must be known when the next one fails
+        for text in options.bind:
+            _open(text, options, shares, inherited, pool, opened)
     except BaseException:
         for listener in opened:
-            listener.close()
+            listener.close(inherited.shared_files)
         raise
-    return tuple(opened)
+    return tuple([listener._replace(scheme=scheme) for listener in opened])
 
 
-def _open(address: Address, options: ListenerOptions, scheme: str, share: int | None) -> Listener:
-    if isinstance(address, InheritedAddress):
-        listening = _inherit(address)
-    elif isinstance(address, UnixAddress):
-        listening = _bind_unix(address, options.socket_umask)
-    else:
-        listening = _bind_tcp(address, reuse_port=share is not None)
+def _open(
+    text: str, options: ListenerOptions, shares: int, inherited: InheritedSockets, pool: str, opened: list[Listener]
+) -> None:
+    """Add the listeners of one address to ``opened``, each as soon as it is open."""
+    address = parse_address(text)
+    bind = str(address)
+    match address:
+        case InheritedAddress(fd):
+            opened.append(_listener(duplicate(fd, bind), bind))
+            inherited.serve([fd])
+        case SystemdAddress(name):
+            for fd in inherited.passed(name):
+                opened.append(_listener(duplicate(fd, bind), bind))  # noqa: PERF401  what is open must be known
+            inherited.serve(inherited.passed(name))
+        case UnixAddress():
+            found = inherited.claim(pool, address)
+            for unix in found:
+                unix.socket.listen(options.backlog)
+                opened.append(_listener(unix.socket, bind, unix.file))
+            if not found:
+                unix_socket = bind_unix(address, options.socket_umask)
+                unix_socket.listen(options.backlog)
+                file = None if address.is_abstract else file_id(address.path)
+                opened.append(_listener(unix_socket, bind, file))
+        case TCPAddress():
+            _open_tcp(address, options, shares if options.reuse_port else None, inherited, pool, opened)
+
+
+def _open_tcp(
+    address: TCPAddress,
+    options: ListenerOptions,
+    shares: int | None,
+    inherited: InheritedSockets,
+    pool: str,
+    opened: list[Listener],
+) -> None:
+    bind = str(address)
+    found = [taken.socket for taken in inherited.claim(pool, address)]
+    # A socket that was bound without SO_REUSEPORT tolerates no other beside it: it is everybody's.
+    divided = shares is not None and all(tcp.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) for tcp in found)
+    wanted = shares if divided and shares is not None else 1
+    # Each that was inherited has connections of its own that wait, so none is too many.
+    for share in range(max(wanted, len(found))):
+        tcp = found[share] if share < len(found) else bind_tcp(address, reuse_port=divided)
+        tcp.listen(options.backlog)
+        opened.append(_listener(tcp, bind)._replace(share=share if divided else None))
+        # Port 0 is known from the first one on.
+        address = address._replace(port=tcp.getsockname()[1])
+
+
+def _listener(listening: socket.socket, bind: str, file: FileId | None = None) -> Listener:
     listening.setblocking(False)
+    listening.set_inheritable(False)
     if listening.family != socket.AF_UNIX:
         # Accepted sockets inherit it (Linux, tcp(7)), which saves a system call for each connection.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if not isinstance(address, InheritedAddress):
-        listening.listen(options.backlog)
-    listening.set_inheritable(False)
-    file = _identity(address.path) if isinstance(address, UnixAddress) and not address.is_abstract else None
-    return Listener(listening, address_of(listening), file, scheme, share)
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _inherit(address: InheritedAddress) -> socket.socket:
-    try:
-        given = socket.socket(fileno=address.fd)
-    except OSError as error:
-        raise BindError(f"{address} is no listening socket ({os.strerror(error.errno or 0)}); "
-                        "it must be inherited from whoever starts workerkit") from error  # fmt: skip
-    # A copy is ours to close; the descriptor itself belongs to whoever gave it to us.
-    inherited = given.dup()
-    given.detach()
-    if not inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        inherited.close()
-        raise BindError(f"{address} is a socket, but it does not listen; start it with listen() called")
-    return inherited
-
-
-def _bind_tcp(address: TCPAddress, *, reuse_port: bool) -> socket.socket:
-    # For text, Python imports the codec of international names, which costs a start 1.5 ms.
-    host = address.host.encode() if address.host.isascii() else address.host
-    try:
-        family, kind, protocol, _, name = socket.getaddrinfo(
-            host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (socket.gaierror, UnicodeError) as error:
-        why = error.strerror if isinstance(error, socket.gaierror) else error
-        raise BindError(f"cannot listen on {address}: the host is not known ({why})") from error
-    tcp = socket.socket(family, kind, protocol)
-    try:
-        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if reuse_port:
-            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            tcp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address.host != "::"))
-        tcp.bind(name)
-    except OSError as error:
-        tcp.close()
-        raise _bind_error(address, error) from error
-    return tcp
-
-
-def _bind_unix(address: UnixAddress, mask: int) -> socket.socket:
-    _remove_stale(address)
-    unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(mask)
-    try:
-        unix.bind(address.name)
-    except OSError as error:
-        unix.close()
-        raise _bind_error(address, error) from error
-    finally:
-        os.umask(before)
-    return unix
-
-
-def _remove_stale(address: UnixAddress) -> None:
-    """Remove the socket that a server left behind when it was killed; refuse to touch anything else."""
-    if address.is_abstract:
-        return
-    try:
-        mode = os.stat(address.path).st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise ConfigError(f"cannot listen on {address}: {address.path} exists and is not a socket; remove it first")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(address.path)
-        except ConnectionRefusedError:
-            os.unlink(address.path)
-            return
-        except OSError as error:
-            # Its queue is full, or we may not connect to it: somebody is there all the same.
-            raise BindError(
-                f"{address} is in use ({error.strerror}); stop that server or choose another path"
-            ) from error
-    raise BindError(f"{address} is in use: a server answers there; stop it or choose another path")
-
-
-_ADVICE = {
-    errno.EACCES: "not permitted; ports below 1024 need root or CAP_NET_BIND_SERVICE, choose a higher one",
-    errno.EADDRNOTAVAIL: "this machine has no such address",
-    errno.ENOENT: "its folder does not exist",
-}
-
-
-def _bind_error(address: TCPAddress | UnixAddress, error: OSError) -> BindError:
-    if error.errno == errno.EADDRINUSE:
-        holder = _holder(address.port) if isinstance(address, TCPAddress) else None
-        return BindError(f"{address} is in use{f' by {holder}' if holder else ''}; "
-                         "stop that process or choose another address with --bind")  # fmt: skip
-    advice = _ADVICE.get(error.errno or 0, os.strerror(error.errno or 0))
-    return BindError(f"cannot listen on {address}: {advice}")
-
-
-def _holder(port: int) -> str | None:
-    """Name the process that listens on a TCP port, where /proc tells (Linux, and we may look)."""
-    inodes = set(_listening_inodes(port))
-    for pid in _pids() if inodes else ():
-        if not inodes.isdisjoint(_descriptors(pid)):
-            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
-                return f"pid {pid} ({comm.read().strip()})"
-    return None
-
-
-def _descriptors(pid: str) -> Iterator[str]:
-    """Tell what a process has open; it may close some, or end, or be none of our business, while we look."""
-    folder = f"/proc/{pid}/fd"
-    with contextlib.suppress(OSError):
-        for fd in os.listdir(folder):
-            with contextlib.suppress(OSError):
-                yield os.readlink(f"{folder}/{fd}")
-
-
-def _pids() -> list[str]:
-    return sorted((name for name in os.listdir("/proc") if name.isdigit()), key=int)
-
-
-def _listening_inodes(port: int) -> list[str]:
-    """Read the sockets that listen on a port from the kernel's tables (proc_net_tcp: local address, state, inode)."""
-    found: list[str] = []
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            with open(table, encoding="ascii") as lines:
-                rows = [line.split() for line in lines]
-        except OSError:
-            continue
-        found += [
-            f"socket:[{row[9]}]" for row in rows[1:] if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port
-        ]
-    return found
+    return Listener(listening, address_of(listening), file, bind=bind)

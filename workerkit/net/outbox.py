@@ -129,15 +129,9 @@ class Outbox:
 
     def _send_slice(self, piece: _FileSlice) -> bool:
         while piece.start < piece.end:
-            try:
-                sent = os.sendfile(
-                    self._stream.fileno(), piece.fd, piece.start, min(_PIECE, piece.end - piece.start)
-                )
-            except BlockingIOError:
-                self._stream.want = WRITE
+            sent = self._stream.send_file(piece.fd, piece.start, min(_PIECE, piece.end - piece.start))
+            if sent is None:
                 return False
-            except OSError as error:
-                raise Disconnected("the peer closed the connection") from error
             if sent == 0:
                 raise Disconnected("a file became shorter while it was sent")
             piece.start += sent

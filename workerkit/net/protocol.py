@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Self
 
 from workerkit.errors import ConfigError
+from workerkit.net.job_deadline import JobDeadlines
 from workerkit.net.stream import Stream
 from workerkit.net.upgrade import Upgrade
 
@@ -67,13 +68,24 @@ class Connection(ABC):
     def drain(self, now: float) -> Next:  # noqa: ARG002  for those who need the time
         """Finish this exchange and start no other: the worker is leaving, or busy.
 
+        While the protocol's ``hands_over`` is set, a connection that ``export`` will let go need not end: it goes on,
+        and changes hands when it is idle. Otherwise it is drained once more.
+
         May be called again, and by another thread while a job of this connection runs; what it answers is not
         used then. So it sets a flag, tells the job, or shuts the reading side of the stream, and no more.
         """
         return Next.CLOSE
 
     def export(self) -> bytes | None:
-        """Return what a successor needs to go on with this connection while IDLE; None: not transferable."""
+        """Return what another worker needs to go on with this connection; None: it cannot go now, or never.
+
+        It can while it waits with ``Next.IDLE`` and keeps no byte of either side. ``Protocol.adopt`` gets the answer,
+        perhaps in another release of the same protocol.
+        """
+        return None
+
+    def describe_job(self, now: float) -> str | None:  # noqa: ARG002  for those who have something to say
+        """Return what runs, or waits to be run, for the log of a worker in trouble; None: nothing. In any thread."""
         return None
 
     def close(self) -> None:  # noqa: B027  most have nothing to let go of
@@ -99,6 +111,10 @@ class Service(NamedTuple):
     """The access log, None if there is none."""
     upgrade_environ: Callable[[dict[str, Any], Upgrade], dict[str, Any]] | None = None
     """``Worker.upgrade_environ`` of the worker class."""
+    tls: bool = False
+    """Whether all its connections are TLS."""
+    hooks: Any = None
+    """The hooks around each request (``process.hooks.Hooks``); None: there are none, and nothing need look for them."""
 
 
 class Protocol(ABC):
@@ -112,10 +128,21 @@ class Protocol(ABC):
     """What its jobs are: ``call`` (ends by itself), ``dialogue`` (lives as long as its connection), ``coroutine``."""
     scheme = "tcp"
     """How addresses begin that it is served at: for the log."""
+    tls_scheme = "tls"
+    """The same, when it is served by TLS."""
+    alpn: ClassVar[tuple[str, ...]] = ()
+    """What TLS calls it, the best first (RFC 7301); empty: it is not negotiated."""
     Options: ClassVar[tuple[type, ...]] = ()
     """Frozen dataclasses; their fields become settings and flags where this protocol is named."""
     leaving = False
     """Whether the worker has been ordered to leave; set by ``Worker.receive_order``, before connections are drained."""
+    hands_over = False
+    """Whether the worker is about to leave and has others take its idle connections over; set by the worker."""
+
+    job_deadlines: JobDeadlines | None = None
+    """When its jobs must have ended; the worker keeps to them. None: they take as long as they take."""
+    jobs_shed = 0
+    """How many jobs were turned away, since they had waited for too long; the worker shows it on the scoreboard."""
 
     @classmethod
     def serving(cls, service: Service) -> Self:
@@ -134,3 +161,16 @@ class Protocol(ABC):
     @abstractmethod
     def connect(self, stream: Stream) -> Connection:
         """Return the conversation for a stream that was just accepted."""
+
+    def adopt(self, stream: Stream, state: bytes) -> Connection:  # noqa: ARG002  for those who need it
+        """Return the conversation for a stream that another worker has handed over.
+
+        Args:
+            stream: As that worker had it, with the same ``peer`` and ``local``.
+            state: What ``Connection.export`` returned there.
+        """
+        return self.connect(stream)
+
+    def plaintext_refusal(self) -> bytes:
+        """Return what a client is told that does not speak TLS where this is served by TLS; empty: nothing."""
+        return b""

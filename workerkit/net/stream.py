@@ -7,10 +7,11 @@ method that a worker class supplies: ``wait``.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from workerkit.errors import DeadlineExceeded, Disconnected, ProtocolError
 from workerkit.net.address import Address
@@ -38,6 +39,8 @@ class Stream:
     __slots__ = ("_unread", "_wait", "deadline", "lent", "local", "peer", "socket", "want")
 
     pending = 0
+    layer: ClassVar[type | None] = None
+    """What a socket of the process's class has to do in addition to take the connection over (TLS)."""
 
     def __init__(self, connected: socket.socket, peer: Any, local: Address, wait: Wait) -> None:
         self.socket = connected
@@ -83,6 +86,20 @@ class Stream:
             if len(buffers) == 1:
                 return self.socket.send(buffers[0], _MORE) if more else self.socket.send(buffers[0])
             return self.socket.sendmsg(buffers, (), _MORE if more else 0)
+        except BlockingIOError:
+            self.want = WRITE
+            return None
+        except OSError as error:
+            raise Disconnected("the peer closed the connection") from error
+
+    def send_file(self, fd: int, start: int, count: int) -> int | None:
+        """Hand a part of an open file to the kernel; return how much it took, None when it would block.
+
+        Raises:
+            Disconnected: The peer is gone.
+        """
+        try:
+            return os.sendfile(self.socket.fileno(), fd, start, count)
         except BlockingIOError:
             self.want = WRITE
             return None

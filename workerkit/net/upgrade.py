@@ -95,8 +95,10 @@ class OnFirstUse:
 
 def _duplicate(stream: Stream, early: bytes) -> Socket:
     own = stream.socket
-    taken = _socket_class(socket.socket)(own.family, own.type, own.proto, os.dup(own.fileno()))
+    made = _socket_class(socket.socket, stream.layer)
+    taken = made(own.family, own.type, own.proto, os.dup(own.fileno()))
     taken.early = early
+    taken.stream = stream
     taken.setblocking(True)
     return taken
 
@@ -105,6 +107,7 @@ class _Taken(Socket):
     """What is added to the process's socket class."""
 
     early = b""
+    stream: Stream
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Receive, what came with the request first."""
@@ -130,5 +133,5 @@ class _Taken(Socket):
 
 
 @cache
-def _socket_class(base: type[Socket]) -> type[_Taken]:
-    return type("UpgradedSocket", (_Taken, base), {})
+def _socket_class(base: type[Socket], layer: type | None) -> type[_Taken]:
+    return type("UpgradedSocket", (_Taken, base) if layer is None else (_Taken, layer, base), {})

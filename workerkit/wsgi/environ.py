@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import IO, Any
 
+from workerkit.errors import ProtocolError
 from workerkit.http.forwarded import Trust
 from workerkit.http.names import environ_name
 from workerkit.http.request import Fields, RequestHead
@@ -28,6 +29,7 @@ _OF_THE_REQUEST = dict.fromkeys(
         "PATH_INFO",
         "QUERY_STRING",
         "SERVER_PROTOCOL",
+        "wsgi.early_hints",
         "wsgi.input",
         "workerkit.on_drain",
     )
@@ -36,6 +38,10 @@ _OF_THE_REQUEST = dict.fromkeys(
 
 class EnvironBuilder:
     """Makes environs for one worker."""
+
+    scheme = "http"
+    default_port = "80"
+    """What stands for the port at a Unix socket."""
 
     def __init__(self, base: Environ, trust: Trust) -> None:
         self._base = base
@@ -85,7 +91,9 @@ class EnvironBuilder:
 
     def _template(self, fields: Fields, local: Address, trusted: bool) -> Environ:
         """Make what depends on the listener, the fields, and whether the peer is a trusted proxy, alone."""
-        name, port = (local.host, str(local.port)) if isinstance(local, TCPAddress) else ("localhost", "80")
+        name, port = "localhost", self.default_port
+        if isinstance(local, TCPAddress):
+            name, port = local.host, str(local.port)
         template = {
             **self._base,
             "SERVER_NAME": name,
@@ -95,7 +103,8 @@ class EnvironBuilder:
             # Room for the rest: a copy of a dict that has all its keys need not grow.
             **_OF_THE_REQUEST,
         }
-        fields.environs = (*fields.environs, (local, trusted, template))
+        # Of one listener there are two; where proxies tell the address that clients came by, there may be more.
+        fields.environs = (*fields.environs[-7:], (local, trusted, template))
         return template
 
     def _make_fields(self, fields: Fields, trusted: bool) -> Environ:
@@ -107,12 +116,12 @@ class EnvironBuilder:
                 key = self._trust.underscored(name, trusted)
                 if key is None:
                     continue
-                if trusted and key == "HTTP_SCRIPT_NAME":
-                    # A proxy of ours says where it has mounted us; a client's Script-Name is another field.
-                    part["SCRIPT_NAME"] = text
+                # A proxy of ours says where it has mounted us; a client's Script-Name is another field.
+                if trusted and key == "HTTP_SCRIPT_NAME" and part.setdefault("SCRIPT_NAME", text) != text:
+                    raise ProtocolError("the header fields name two places where the application is mounted")
             # RFC 9110 section 5.3: repeated fields are one list; cookies are joined by their own sign.
             part[key] = f"{part[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}" if key in part else text
-        part["wsgi.url_scheme"] = self._trust.scheme(fields.pairs) if trusted else "http"
+        part["wsgi.url_scheme"] = self._trust.scheme(fields.pairs, self.scheme) if trusted else self.scheme
         return part
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import IO, Protocol
 
 from workerkit.http.request import RequestHead
+from workerkit.net.job_deadline import JobDeadline
 from workerkit.net.stream import Stream
 
 
@@ -15,6 +16,8 @@ class Exchange(Protocol):
     head: RequestHead
     body: IO[bytes]
     stream: Stream
+    job_deadline: JobDeadline | None
+    """When the application must have answered; None: it takes as long as it takes."""
 
     @property
     def started(self) -> bool:
@@ -34,6 +37,13 @@ class Exchange(Protocol):
 
     def on_drain(self, callback: Callable[[], object]) -> None:
         """Have something called, once, if the worker is ordered to leave before the request has ended."""
+
+    def early_hints(self, fields: Iterable[tuple[str, str]]) -> None:
+        """Send fields of the response before it is made; nothing, if its head has left or the client is of HTTP/1.0.
+
+        Raises:
+            ApplicationError: A field breaks HTTP; nothing of it was sent.
+        """
 
     def hand_over(self) -> bytes:
         """Leave the connection to the application, and return what has arrived on it after the request.

@@ -11,14 +11,18 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from workerkit.errors import ApplicationError
 from workerkit.http.forwarded import Trust
+from workerkit.net.job_deadline import NO_DEADLINE
 from workerkit.net.upgrade import Upgrade
 from workerkit.wsgi.environ import Environ, EnvironBuilder
 from workerkit.wsgi.exchange import Exchange
 from workerkit.wsgi.upgrade import WAYS_TO_LEAVE, UpgradeExchange
+
+if TYPE_CHECKING:
+    from workerkit.wsgi.client_environ import ClientEnvironBuilder
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 StartResponse = Callable[..., Callable[[bytes], None]]
@@ -57,6 +61,8 @@ class WsgiFacts(NamedTuple):
     worker_class: str
     upgrade_environ: Callable[[Environ, Upgrade], Environ] | None = None
     """``Worker.upgrade_environ`` of the class; None: its applications get no sockets."""
+    tls: bool = False
+    """Whether all connections are TLS."""
 
 
 class WsgiGateway:
@@ -67,7 +73,8 @@ class WsgiGateway:
         self._facts = facts
         self._sendfile = facts.sendfile
         self._has_refused = False
-        self._builder = EnvironBuilder(
+        self._builder = _builder(
+            facts,
             {
                 "wsgi.version": (1, 0),
                 "wsgi.errors": sys.stderr,
@@ -79,6 +86,7 @@ class WsgiGateway:
                 "SERVER_SOFTWARE": "workerkit",
                 "SCRIPT_NAME": os.environ.get("SCRIPT_NAME", ""),
                 "workerkit.worker_class": facts.worker_class,
+                "workerkit.deadline": NO_DEADLINE,
             },
             trust,
         )
@@ -87,6 +95,9 @@ class WsgiGateway:
         """Answer the exchange's request; in a job."""
         environ = self._builder.build(exchange.head, exchange.stream, exchange.body)
         environ["workerkit.on_drain"] = exchange.on_drain
+        environ["wsgi.early_hints"] = exchange.early_hints
+        if exchange.job_deadline is not None:
+            environ["workerkit.deadline"] = exchange.job_deadline
         if exchange.head.fields.upgrade is None:
             self._answer(exchange, environ)
         else:
@@ -136,6 +147,19 @@ class WsgiGateway:
                 self._facts.worker_class,
             )
         return offers
+
+
+def _builder(facts: WsgiFacts, base: Environ, trust: Trust) -> EnvironBuilder | ClientEnvironBuilder:
+    builder = EnvironBuilder(base, trust)
+    if facts.tls:
+        from workerkit.wsgi.tls_environ import TlsEnvironBuilder  # noqa: PLC0415  it imports ssl, which others need not
+
+        builder = TlsEnvironBuilder(base, trust)
+    if not trust.names_clients:
+        return builder
+    from workerkit.wsgi.client_environ import ClientEnvironBuilder  # noqa: PLC0415  few need it
+
+    return ClientEnvironBuilder(builder, trust)
 
 
 class _Call:

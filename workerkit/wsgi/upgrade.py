@@ -6,7 +6,7 @@ empty list, or let the framework return a response that nobody wants: none of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import IO
 
 from workerkit.net.upgrade import Upgrade
@@ -23,6 +23,7 @@ class UpgradeExchange:
         self.head = exchange.head
         self.body = exchange.body
         self.stream = exchange.stream
+        self.job_deadline = exchange.job_deadline
         self._exchange = exchange
         self._upgrade = upgrade
 
@@ -54,6 +55,11 @@ class UpgradeExchange:
     def on_drain(self, callback: Callable[[], object]) -> None:
         """Have something called when the worker leaves."""
         self._exchange.on_drain(callback)
+
+    def early_hints(self, fields: Iterable[tuple[str, str]]) -> None:
+        """Send fields of the response before it is made."""
+        if not self._upgrade.taken:
+            self._exchange.early_hints(fields)
 
     def hand_over(self) -> bytes:
         """Leave the connection to the application."""

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from workerkit.errors import ConfigError
-from workerkit.net.address import Address, InheritedAddress, TCPAddress, UnixAddress, address_of, parse_address
+from workerkit.net.address import (
+    Address,
+    InheritedAddress,
+    SystemdAddress,
+    TCPAddress,
+    UnixAddress,
+    address_of,
+    parse_address,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +36,8 @@ from workerkit.net.address import Address, InheritedAddress, TCPAddress, UnixAdd
         ("unix:///run/app.sock", UnixAddress("/run/app.sock")),
         ("unix:@app", UnixAddress("@app")),
         ("fd://3", InheritedAddress(3)),
+        ("systemd:", SystemdAddress("")),
+        ("systemd:web", SystemdAddress("web")),
     ],
 )
 def test_an_address_is_understood(text: str, address: Address) -> None:
@@ -60,7 +70,10 @@ def test_what_is_no_address_is_refused(text: str, named: str) -> None:
     assert named in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["127.0.0.1:8000", "[::1]:80", "unix:/run/app.sock", "unix:@app", "fd://3"])
+@pytest.mark.parametrize(
+    "text",
+    ["127.0.0.1:8000", "[::1]:80", "unix:/run/app.sock", "unix:@app", "fd://3", "systemd:", "systemd:web"],
+)
 def test_an_address_is_written_as_it_is_read(text: str) -> None:
     """The text of an address names the same address again."""
     assert str(parse_address(text)) == text

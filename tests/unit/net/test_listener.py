@@ -13,6 +13,7 @@ import pytest
 from workerkit.errors import BindError, ConfigError
 from workerkit.net.address import TCPAddress, UnixAddress
 from workerkit.net.listener import Listener, ListenerOptions, open_listeners
+from workerkit.net.poller import WRITE, wait_for
 
 Listen = Callable[..., tuple[Listener, ...]]
 
@@ -250,3 +251,50 @@ def test_a_closed_copy_leaves_the_queue_to_the_others(listen: Listen) -> None:
         accepted, _ = copy.accept()
         with accepted:
             assert accepted.recv(10) == b"word"
+
+
+def test_nobody_new_comes_to_wait_where_a_door_is_shut(listen: Listen) -> None:
+    """Who waits already is still accepted; whoever comes later is not answered, and refused in the end."""
+    [listener] = listen("127.0.0.1:0")
+    where = listener.socket.getsockname()
+    with socket.create_connection(where) as waiting, socket.socket() as late:
+        listener.shut_out()
+        late.setblocking(False)
+        late.connect_ex(where)
+        assert not listener.refuse(), "somebody waits"
+        waiting.sendall(b"word")
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.recv(10) == b"word"
+        assert not wait_for(late.fileno(), WRITE, 0.0)
+
+        assert listener.refuse()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(where)
+
+
+@pytest.mark.parametrize("name", ["path", "abstract"])
+def test_a_unix_socket_is_shut_at_once(listen: Listen, tmp_path: Path, name: str) -> None:
+    """Nobody finds it any more, and who waits already is accepted."""
+    bind = f"unix:{tmp_path / 'app.sock'}" if name == "path" else f"unix:@workerkit-{os.getpid()}"
+    [listener] = listen(bind)
+    assert isinstance(listener.address, UnixAddress)
+    with socket.socket(socket.AF_UNIX) as waiting, socket.socket(socket.AF_UNIX) as late:
+        waiting.connect(listener.address.name)
+        listener.shut_out()
+        with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
+            late.connect(listener.address.name)
+
+        listener.accept()[0].close()
+
+
+def test_what_we_did_not_open_is_not_ours_to_shut(listen: Listen) -> None:
+    """A socket that somebody else keeps has a queue that outlives us."""
+    with socket.socket() as theirs:
+        theirs.bind(("127.0.0.1", 0))
+        theirs.listen()
+        [listener] = listen(f"fd://{theirs.fileno()}")
+
+        assert not listener.is_ours
+    [own] = listen("127.0.0.1:0")
+    assert own.is_ours

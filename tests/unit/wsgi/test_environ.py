@@ -194,3 +194,22 @@ def test_the_validator_has_no_complaint(build: Build) -> None:
     environ["wsgi.errors"] = io.StringIO()
 
     check_environ(environ)
+
+
+def test_two_places_where_it_is_mounted_contradict_each_other(build: Build) -> None:
+    """One of the fields may be a client's, which a proxy has passed on; the same twice does no harm."""
+    proxy = ("127.0.0.1", 4711)
+    assert build("/app/x", "SCRIPT_NAME: /app", "SCRIPT_NAME: /app", peer=proxy)["SCRIPT_NAME"] == "/app"
+    with pytest.raises(ProtocolError):
+        build("/app/x", "SCRIPT_NAME: /app", "SCRIPT_NAME: /evil", peer=proxy)
+    assert build("/app/x", "SCRIPT_NAME: /app", "SCRIPT_NAME: /evil", peer=("192.0.2.7", 1))["SCRIPT_NAME"] == ""
+
+
+def test_addresses_without_number_take_no_memory_without_end(build: Build) -> None:
+    """Clients of a proxy may come by any address of its own; what is kept for each is bounded, and right."""
+    head = read_head("/")
+    for port in range(100):
+        environ = build(head=head, local=TCPAddress("192.0.2.1", port))
+        assert environ["SERVER_PORT"] == str(port)
+
+    assert len(head.fields.environs) <= 8

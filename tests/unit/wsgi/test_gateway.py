@@ -6,7 +6,7 @@ import io
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -17,6 +17,7 @@ from workerkit.http.forwarded import ForwardedOptions, Trust
 from workerkit.http.limits import HttpLimits
 from workerkit.http.request import HeadReader, RequestHead
 from workerkit.net.address import TCPAddress
+from workerkit.net.job_deadline import JobDeadline
 from workerkit.net.stream import Stream
 from workerkit.wsgi.gateway import Application, FileWrapper, WsgiFacts, WsgiGateway
 
@@ -34,6 +35,7 @@ class RecordedExchange:
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     started: bool = False
     leaves_at: int = 1000
+    job_deadline: JobDeadline | None = None
 
     def respond(self, status: str, fields: list[tuple[str, str]], data: bytes) -> None:
         self._note("respond", status, list(fields), data)
@@ -53,6 +55,9 @@ class RecordedExchange:
 
     def on_drain(self, callback: Callable[[], object]) -> None:
         self._note("on_drain", callback)
+
+    def early_hints(self, fields: Iterable[tuple[str, str]]) -> None:
+        self._note("early_hints", fields)
 
     def hand_over(self) -> bytes:
         self._note("hand_over")

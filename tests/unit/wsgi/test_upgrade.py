@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -16,6 +16,7 @@ from workerkit.http.forwarded import ForwardedOptions, Trust
 from workerkit.http.limits import HttpLimits
 from workerkit.http.request import HeadReader, RequestHead
 from workerkit.net.address import TCPAddress
+from workerkit.net.job_deadline import JobDeadline
 from workerkit.net.stream import Stream
 from workerkit.net.upgrade import Upgrade
 from workerkit.wsgi.gateway import Application, WsgiFacts, WsgiGateway
@@ -36,6 +37,7 @@ class RecordedExchange:
     sent: list[tuple[Any, ...]] = field(default_factory=list)
     callbacks: list[Callable[[], object]] = field(default_factory=list)
     started: bool = False
+    job_deadline: JobDeadline | None = None
 
     def respond(self, *what: Any) -> None:
         self.sent.append(("respond", *what))
@@ -52,6 +54,9 @@ class RecordedExchange:
 
     def on_drain(self, callback: Callable[[], object]) -> None:
         self.callbacks.append(callback)
+
+    def early_hints(self, fields: Iterable[tuple[str, str]]) -> None:
+        self.sent.append(("early_hints", *fields))
 
     def hand_over(self) -> bytes:
         if self.started:
