@@ -164,6 +164,21 @@ def test_auto_is_a_worker_for_each_processor() -> None:
     assert pool.workers == usable_cpus()
 
 
+def test_a_range_of_workers_begins_with_the_fewest() -> None:
+    """``2..4`` is the number 2 to whoever wants one, and the arbiter knows both bounds."""
+    pool = workerkit.create_arbiter(hello, workers="2..4").pools["default"]
+
+    assert (pool.workers, pool.most_workers) == (2, 4)
+    assert workerkit.create_arbiter(hello, workers="3..3").pools["default"].most_workers is None
+
+
+@pytest.mark.parametrize("text", ["4..2", "0..2", "2..513", "2..", "..3", "2..3..4", "-1..2"])
+def test_a_range_that_is_none_is_refused(text: str) -> None:
+    """The message says what a range looks like."""
+    with pytest.raises(ConfigError, match=r"a range such as 2\.\.8"):
+        workerkit.create_arbiter(hello, workers=text)
+
+
 def test_settings_reach_their_readers() -> None:
     """Each part gets its own options, with what was set and the defaults of the rest."""
     arbiter = workerkit.create_arbiter(
@@ -331,3 +346,40 @@ def test_an_application_that_cannot_be_loaded_is_raised_by_run(module: str) -> N
         workerkit.run(f"{module}:no_such", bind=ANY_PORT, chdir=".")
 
     assert failed.value.exit_code == 4
+
+
+def test_hooks_are_keyword_arguments() -> None:
+    """Their server and worker have the settings, by every name; a reader of one that there is not is told so."""
+    seen: list[Any] = []
+
+    def on_starting(server: Any) -> None:
+        seen.append((server.cfg.bind, server.cfg.keep_alive, server.num_workers, "timeout" in dir(server.cfg)))
+        with pytest.raises(AttributeError, match="there is no setting 'paste'"):
+            _ = server.cfg.paste
+
+    arbiter = workerkit.create_arbiter(hello, bind=ANY_PORT, on_starting=on_starting, post_fork=post_fork)
+    answers: list[bytes] = []
+    talk_to(arbiter, lambda address: answers.append(fetch(address)))
+
+    assert seen == [((ANY_PORT,), 5.0, 1, True)]
+    assert answers[0].startswith(b"forked ")
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    os.environ["LIFESPAN"] = "forked"
+
+
+def test_variables_for_the_application(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are set before anything is loaded; what is no variable is refused."""
+    monkeypatch.delenv("SHOP", raising=False)
+    workerkit.create_arbiter(hello, bind=ANY_PORT, raw_env=["SHOP=open=yes, always"])
+
+    assert os.environ.pop("SHOP") == "open=yes, always"
+    with pytest.raises(ConfigError, match="raw_env: expected NAME=VALUE, got 'SHOP'"):
+        workerkit.create_arbiter(hello, env=["SHOP"])
+
+
+def test_a_program_does_not_become_a_daemon() -> None:
+    """Only the command may leave its terminal: a library does not fork its caller."""
+    with pytest.raises(ConfigError, match="daemon: only the command"):
+        workerkit.create_arbiter(hello, daemon=True)

@@ -211,7 +211,7 @@ def test_lifespans_of_pools() -> None:
         (
             {"web": {"workers": "x"}},
             ConfigError,
-            "must be auto, or a number from 0 to 512, not 'x' (from pools['web'])",
+            "must be auto, a number from 0 to 512, or a range such as 2..8, not 'x' (from pools['web'])",
         ),
         ({"web": {"keepalive": 1, "keep_alive": 2}}, ConfigError, "pools['web']: keepalive is given twice"),
         ({"web": {}}, UsageError, "pool web: nothing to serve"),

@@ -12,16 +12,20 @@ import signal
 from collections.abc import Sequence
 from types import FrameType
 
-from workerkit.arbiter.base import Arbiter, ArbiterOptions, Pool, WorkerStatus
+from workerkit.arbiter.base import Arbiter, ArbiterOptions, Pool, Renew
 from workerkit.arbiter.pidfile import PidFile
 from workerkit.errors import ConfigError
-from workerkit.net.listener import open_listeners
+from workerkit.net.inherited import InheritedSockets, take_passed
+from workerkit.net.listener import open_listeners, with_passed
+from workerkit.process.attachment import Attachment, Done, PoolStatus, WorkerStatus
 from workerkit.process.messages import Channel, Drain, Quit, ReopenLogs
 from workerkit.process.nudge import Nudge
+from workerkit.process.privileges import UNCHANGED
 from workerkit.process.scoreboard import Column, Scoreboard
 from workerkit.telemetry.logs import Logs
 from workerkit.workers.base import WorkerContext
 
+_NO_RELOAD = "cannot reload without workers"
 _ABOUT_OTHERS = (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2)
 
 
@@ -29,12 +33,22 @@ class InlineArbiter(Arbiter):
     """Serves without forking."""
 
     def __init__(
-        self, pools: Sequence[Pool], options: ArbiterOptions, logs: Logs, *, signals: bool = False
+        self,
+        pools: Sequence[Pool],
+        options: ArbiterOptions,
+        logs: Logs,
+        *,
+        signals: bool = False,
+        renew: Renew | None = None,
+        attachments: Sequence[Attachment] = (),
     ) -> None:
-        super().__init__(pools, options, logs, signals=signals)
+        # There is no loop of ours for anything to be attached to.
+        super().__init__(pools, options, logs, signals=signals, renew=renew, attachments=attachments)
         if len(self.pools) != 1:
             raise ConfigError("serving without workers takes exactly one pool; run several with --workers 1 or more")
         (self._pool,) = self.pools.values()
+        if self._pool.privileges != UNCHANGED:
+            raise ConfigError("user, group and umask are for worker processes, and workers is 0: there are none")
         self._ours, self._theirs = Channel.pair()
         self._scoreboard = Scoreboard(rows=1)
         self._started = False
@@ -44,10 +58,18 @@ class InlineArbiter(Arbiter):
     def start(self) -> None:
         """Open the listeners; see ``Arbiter.start``."""
         pool = self._pool
+        pool.hooks.starting(1)
         try:
             if self._pidfile is not None:
                 self._pidfile.write()
-            self.listeners[pool.name] = open_listeners(pool.listen, pool.scheme) if pool.listen is not None else ()
+            if pool.tls is not None:
+                pool.tls.read()
+            inherited = InheritedSockets(passed=take_passed(os.environ))
+            self.listeners[pool.name] = ()
+            if pool.listen is not None:
+                options = with_passed(pool.listen, inherited)
+                self.listeners[pool.name] = open_listeners(options, pool.scheme, inherited=inherited)
+            pool.hooks.listening([listener.url for listener in self.listeners[pool.name]])
         except BaseException:
             self._close()
             raise
@@ -60,16 +82,24 @@ class InlineArbiter(Arbiter):
         if not self._started:
             self.start()
         pool = self._pool
+        context, hooks = self._context(), pool.hooks
         try:
+            hooks.before_fork(context.identity, context.row)
             pool.worker_class.prepare(pool.class_options)
-            worker = pool.worker_class(self._context())
+            hooks.become(context.identity, context.row, inherited=True)
+            worker = pool.worker_class(context)
             worker.boot()
+            hooks.loaded(first=True)
             for listener in self.listeners[pool.name]:
                 self.log.info("Listening at: %s (pid: %d, in this process)", listener.url, os.getpid())
             with pool.lifespan() if pool.lifespan is not None else contextlib.nullcontext():
                 self.log.info("Worker ready (pid: %d, slot: 0)", os.getpid())
+                hooks.booted(0)
                 worker.run()
         finally:
+            hooks.leaving()
+            hooks.exited(0)
+            hooks.exiting()
             self._close()
         return 0
 
@@ -91,15 +121,25 @@ class InlineArbiter(Arbiter):
             siblings=(),
             nudge=Nudge(),
             logs=self.logs,
+            listening=pool.listen,
+            tls=pool.tls.source if pool.tls is not None else None,
+            hooks=pool.hooks,
+            first=True,
         )
 
     def stop(self, *, graceful: bool = True) -> None:
         """Make ``run`` return; see ``Arbiter.stop``."""
-        self._ours.send(Drain(last=True) if graceful else Quit())
+        self._ours.send(Drain(last=True, hand_over=False) if graceful else Quit())
 
-    def reload(self) -> None:
+    def reload(self, done: Done | None = None) -> None:
         """Say why not: the code runs in this process."""
-        self.log.info("Cannot reload without workers; stop and start again, or run with --workers 1 or more")
+        self.log.info("%s; stop and start again, or run with --workers 1 or more", _NO_RELOAD.capitalize())
+        if done is not None:
+            done(_NO_RELOAD)
+
+    def reopen_logs(self) -> None:
+        """Open the log files anew; see ``Arbiter.reopen_logs``."""
+        self._ours.send(ReopenLogs())
 
     def status(self) -> list[WorkerStatus]:
         """Return the one worker; see ``Arbiter.status``."""
@@ -109,6 +149,12 @@ class InlineArbiter(Arbiter):
                 self._pool.name, 0, 0, os.getpid(), 1, "ready", row[Column.REQUESTS], row[Column.CONNECTIONS]
             )
         ]
+
+    def pool_status(self) -> list[PoolStatus]:
+        """Return the one pool; see ``Arbiter.pool_status``."""
+        name = self._pool.name
+        urls = tuple(listener.url for listener in self.listeners.get(name, ()))
+        return [PoolStatus(name, self._pool.class_name, 0, 1, 1, urls)]
 
     def _take_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):

@@ -6,6 +6,9 @@ arbiter.
 
 A worker is forked twice over: its parent is gone when it begins, and the arbiter, as the subreaper, adopts it. So the
 arbiter is the parent of every worker, however it was made, and the kernel's parent death signal means the same.
+
+With --refork-after, a worker that has served becomes a mold itself. It is no copy of one that serves: it has left
+before, so its connections are closed or in other hands, its lifespan has ended, and nothing of it runs.
 """
 
 from __future__ import annotations
@@ -18,63 +21,113 @@ from collections.abc import Callable
 from workerkit.arbiter.base import Pool
 from workerkit.net.poller import READ, wait_for
 from workerkit.process.fork import die_with_parent, fork_for_adoption
-from workerkit.process.messages import Adopted, BootFailed, Channel, ForkWorker, Quit, Ready
+from workerkit.process.forkable import obstacle, open_sockets
+from workerkit.process.messages import Adopted, Channel, ForkFailed, ForkWorker, Quit, Ready, Unfit
 from workerkit.process.signals import deliver
+from workerkit.process.title import show_title
 from workerkit.workers.base import WorkerContext, describe_failure, live
 
-MakeContext = Callable[[Channel, int, int], WorkerContext]
+MakeContext = Callable[[Channel, int, int, int, bool], WorkerContext]
 
 
-def be_mold(pool: Pool, channel: Channel, parent: int, make_context: MakeContext) -> int:
-    """Load the application, then fork workers until told to leave; return the exit code. In the child."""
-    signal.set_wakeup_fd(-1)
-    # The arbiter decides who leaves when a terminal's Ctrl-C reaches the whole group.
-    deliver((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1), lambda _number: None)
-    for ignored in (signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH):
-        signal.signal(ignored, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    die_with_parent()
-    if os.getppid() != parent:
-        return 0
-    try:
-        pool.worker_class.prepare(pool.class_options)
-        if pool.serve is not None:
-            pool.serve()
-    except Exception as error:  # noqa: BLE001  the boundary of the process: whatever it was, it is reported once
-        failure = describe_failure("the application", error)
-        channel.send(failure)
-        return failure.exit_code
-    # A collection writes to each object that it looks at: those of the workers would copy what they share with us.
-    gc.collect()
-    gc.freeze()
-    channel.send(Ready())
-    while True:
-        wait_for(channel.fileno(), READ, None)
-        for message in channel.receive():
-            match message:
-                case ForkWorker(slot, number):
-                    _fork_worker(pool, channel, parent, make_context, slot, number)
-                case Quit():
-                    return 0
-                case _:
-                    continue
-        if channel.ended:
+class Mold:
+    """One of a pool's; made in the process that it is.
+
+    Args:
+        pool: What it holds.
+        channel: Our end of the line to the arbiter.
+        parent: The arbiter's pid.
+        make_context: Returns what a worker is given, by its channel, slot, number, generation, and whether it is the
+            first.
+    """
+
+    def __init__(self, pool: Pool, channel: Channel, parent: int, make_context: MakeContext) -> None:
+        self._pool = pool
+        self._channel = channel
+        self._parent = parent
+        self._make_context = make_context
+
+    def begin(self) -> int:
+        """Load the application, then fork workers until told to leave; return the exit code."""
+        pool = self._pool
+        self._take_over()
+        try:
+            pool.worker_class.prepare(pool.class_options)
+            # The application is imported without privileges here as in a worker, and its workers never have any.
+            pool.privileges.drop()
+            die_with_parent()
+            if os.getppid() != self._parent:
+                return 0
+            if pool.serve is not None:
+                pool.serve()
+        except Exception as error:  # noqa: BLE001  the boundary of the process: whatever it was, it is reported once
+            failure = describe_failure("the application", error)
+            self._channel.send(failure)
+            return failure.exit_code
+        return self._serve()
+
+    def _go_on(self, sockets: frozenset[str]) -> int:
+        """Be one in the process of a worker that has left, if it can be forked from.
+
+        Args:
+            sockets: Those that it had before it was a worker.
+        """
+        self._take_over()
+        self._pool.hooks.worker = None
+        gc.collect()
+        if (reason := obstacle(sockets)) is not None:
+            self._channel.send(Unfit(reason))
             return 0
+        return self._serve()
 
+    def _take_over(self) -> None:
+        """Be what the signals and the title are about."""
+        signal.set_wakeup_fd(-1)
+        # The arbiter decides who leaves when a terminal's Ctrl-C reaches the whole group.
+        deliver((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1), lambda _number: None)
+        for ignored in (signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH):
+            signal.signal(ignored, signal.SIG_IGN)
+        for usual in (signal.SIGCHLD, signal.SIGABRT):
+            signal.signal(usual, signal.SIG_DFL)
+        show_title("mold", self._pool.title)
 
-def _fork_worker(
-    pool: Pool, channel: Channel, parent: int, make_context: MakeContext, slot: int, number: int
-) -> None:
-    theirs = Channel.of(channel.take_fd())
+    def _serve(self) -> int:
+        # A collection writes to each object that it looks at: those of the workers would copy what they share with us.
+        gc.collect()
+        gc.freeze()
+        channel = self._channel
+        channel.send(Ready())
+        while True:
+            wait_for(channel.fileno(), READ, None)
+            for message in channel.receive():
+                match message:
+                    case ForkWorker(slot, number, generation, first):
+                        self._fork_worker(slot, number, generation, first)
+                    case Quit():
+                        return 0
+                    case _:
+                        continue
+            if channel.ended:
+                return 0
 
-    def child() -> int:
-        channel.close()
-        theirs.send(Adopted(os.getpid()))
-        return live(pool.worker_class, make_context(theirs, slot, number), parent, prepared=True)
+    def _fork_worker(self, slot: int, number: int, generation: int, first: bool) -> None:
+        theirs = Channel.of(self._channel.take_fd())
 
-    try:
-        fork_for_adoption(child)
-    except OSError as error:
-        theirs.send(BootFailed(f"the mold could not fork: {error}", "", 1))
-    finally:
-        theirs.close()
+        def child() -> int:
+            self._channel.close()
+            theirs.send(Adopted(os.getpid()))
+            return self._be_worker(theirs, slot, number, generation, first)
+
+        try:
+            fork_for_adoption(child)
+        except OSError as error:
+            theirs.send(ForkFailed(str(error)))
+        finally:
+            theirs.close()
+
+    def _be_worker(self, channel: Channel, slot: int, number: int, generation: int, first: bool) -> int:
+        pool, parent = self._pool, self._parent
+        sockets = open_sockets() if pool.worker_options.refork_after else frozenset[str]()
+        context = self._make_context(channel, slot, number, generation, first)
+        code = live(pool.worker_class, context, parent, prepared=True)
+        return code if code is not None else Mold(pool, channel, parent, self._make_context)._go_on(sockets)

@@ -7,7 +7,8 @@ The rules, in the order in which ``plan`` applies them:
     until there are as many as wanted: all at once when nothing serves; when others serve, one first as a canary,
     then ``batch`` at a time, so that a bad release meets one process and memory does not double.
 3.  An outgoing worker is told to stop only when enough others are ready: a client never pays for the operator.
-4.  With preload, workers are forked from a mold of their generation, and molds that are no longer wanted leave.
+4.  With preload, workers are forked from a mold of their generation. Molds that are no longer wanted leave, but the
+    one to fall back on stays until a reload has come to its end.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Stop(Fact):
 
 
 class Kill(Fact):
-    """SIGKILL a process; the reason is for the log."""
+    """End a process by force, a worker that hangs after a moment to tell what it does; the reason is for the log."""
 
     slot: int
     reason: str
@@ -53,10 +54,12 @@ class Wanted(NamedTuple):
 
     workers: int
     generation: int
-    timeout: float
-    boot_timeout: float
     preload: bool = False
     batch: int = 1
+    fallback: int = 0
+    """The generation that comes back if this one is given up; its mold is kept for that."""
+    first_alone: bool = False
+    """Whether no worker has been ready of this generation, and the first one has to be before others are made."""
 
 
 class Plan(NamedTuple):
@@ -100,13 +103,37 @@ class RestartBudget:
         self._streak += 1
 
 
+@dataclass(slots=True)
+class ForkRetry:
+    """When to fork again after the system had no process to give (EAGAIN, ENOMEM).
+
+    That says nothing about the application, so these delays are short, and apart from the restart budget's.
+    """
+
+    first_delay: float = 0.05
+    longest_delay: float = 0.5
+    fork_at: float = 0.0
+    """Nothing is forked before this time."""
+    failures: int = 0
+    """How many attempts have failed since the last one that succeeded."""
+
+    def failed(self, now: float) -> None:
+        """Take note of a fork that failed."""
+        self.fork_at = now + min(self.longest_delay, self.first_delay * 2.0**self.failures)
+        self.failures += 1
+
+    def succeeded(self) -> None:
+        """Take note of one that did not."""
+        self.fork_at, self.failures = 0.0, 0
+
+
 def plan(handles: Sequence[WorkerHandle], wanted: Wanted, spawn_at: float, awake_since: float, now: float) -> Plan:
     """Return what to do about one pool.
 
     Args:
         handles: The pool's living processes, oldest first.
         wanted: What it should be.
-        spawn_at: The restart budget's word: nothing is spawned before this time.
+        spawn_at: Nothing is spawned before this time: the word of the restart budget and of the fork retries.
         awake_since: Since when the arbiter has been able to look. After it was stopped itself (SIGSTOP, a suspended
             machine), old heartbeats prove nothing.
         now: The time; monotonic, as are all the others.
@@ -114,7 +141,7 @@ def plan(handles: Sequence[WorkerHandle], wanted: Wanted, spawn_at: float, awake
     actions: list[Action] = []
     deadlines: list[float] = []
     for handle in handles:
-        deadline, reason = _deadline(handle, wanted, awake_since)
+        deadline, reason = _deadline(handle, awake_since)
         if deadline is None:
             continue
         if deadline <= now:
@@ -147,15 +174,15 @@ def divide(handles: Sequence[WorkerHandle], shares: int) -> dict[int, list[int]]
     return divided
 
 
-def _deadline(handle: WorkerHandle, wanted: Wanted, awake_since: float) -> tuple[float | None, str]:
+def _deadline(handle: WorkerHandle, awake_since: float) -> tuple[float | None, str]:
     """Return when a process is overdue, and for what."""
     if handle.stop_deadline is not None:
         return handle.stop_deadline, "it did not leave in time"
-    if handle.state is State.BOOTING and wanted.boot_timeout:
-        return handle.spawned_at + wanted.boot_timeout, f"it was not ready within {wanted.boot_timeout:g} s"
-    if handle.state is State.READY and handle.role is Role.WORKER and wanted.timeout:
+    if handle.state is State.BOOTING and handle.boot_timeout:
+        return handle.spawned_at + handle.boot_timeout, f"it was not ready within {handle.boot_timeout:g} s"
+    if handle.state is State.READY and handle.role is Role.WORKER and handle.timeout:
         seen = max(handle.beat, handle.ready_at or 0.0, awake_since)
-        return seen + wanted.timeout, f"its heart has not beaten for {wanted.timeout:g} s"
+        return seen + handle.timeout, f"its heart has not beaten for {handle.timeout:g} s"
     return None, ""
 
 
@@ -182,7 +209,7 @@ def _spawn(
             return []
     ready = sum(handle.state is State.READY for handle in current)
     others_serve = any(handle.state is State.READY and not _is_current(handle, wanted) for handle in workers)
-    if others_serve:
+    if others_serve or wanted.first_alone:
         booting = len(current) - ready
         allowed = wanted.batch if ready else 1
         missing = min(missing, max(0, allowed - booting))
@@ -212,7 +239,7 @@ def _stop(
         and handle.stop_deadline is None
         and not (wanted.workers and wanted.preload and _is_mold_of(handle, wanted))
         # Until the new generation has proved itself, the old one may have to be restored from its mold.
-        and (ready or not wanted.workers)
+        and not (wanted.workers and handle.generation == wanted.fallback != wanted.generation)
     ]
     return [Stop(handle.slot) for handle in [*surplus, *leaving, *molds]]
 

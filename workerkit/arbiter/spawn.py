@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from workerkit.arbiter.base import Pool
-from workerkit.arbiter.mold import be_mold
+from workerkit.arbiter.mold import Mold
+from workerkit.net.handover import Handover
 from workerkit.net.listener import Listener
 from workerkit.process.fork import fork
 from workerkit.process.messages import Channel, ForkWorker
@@ -31,13 +32,14 @@ class Birth(NamedTuple):
     listeners: tuple[Listener, ...]
     scoreboard: Scoreboard
     nudge: Nudge
+    handover: Handover | None
     logs: Logs
     parent: int
     """The arbiter's pid."""
     forget: Callable[[], None]
     """Closes, in the child, what is the arbiter's."""
 
-    def context(self, channel: Channel, slot: int, number: int, generation: int) -> WorkerContext:
+    def context(self, channel: Channel, slot: int, number: int, generation: int, first: bool) -> WorkerContext:
         """Return what a worker is given; in the arbiter or in the mold."""
         pool = self.pool
         return WorkerContext(
@@ -55,11 +57,18 @@ class Birth(NamedTuple):
             row=self.scoreboard.row(slot),
             siblings=tuple(self.scoreboard.row(other) for other in range(2 * pool.workers + _SPARE)),
             nudge=self.nudge,
+            handover=self.handover,
             logs=self.logs,
+            listening=pool.listen,
+            tls=pool.tls.source if pool.tls is not None else None,
+            hooks=pool.hooks,
+            privileges=pool.privileges,
+            title=pool.title,
+            first=first,
         )
 
 
-def spawn_worker(birth: Birth, slot: int, number: int, generation: int) -> tuple[int, Channel]:
+def spawn_worker(birth: Birth, slot: int, number: int, generation: int, first: bool) -> tuple[int, Channel]:
     """Fork a worker; return its pid and our end of its channel. In the arbiter.
 
     Raises:
@@ -67,12 +76,14 @@ def spawn_worker(birth: Birth, slot: int, number: int, generation: int) -> tuple
     """
 
     def child(theirs: Channel) -> int:
-        return live(birth.pool.worker_class, birth.context(theirs, slot, number, generation), birth.parent)
+        context = birth.context(theirs, slot, number, generation, first)
+        # Only those that a mold has made become one.
+        return live(birth.pool.worker_class, context, birth.parent) or 0
 
     return _fork_with_channel(birth, child)
 
 
-def spawn_mold(birth: Birth, generation: int) -> tuple[int, Channel]:
+def spawn_mold(birth: Birth) -> tuple[int, Channel]:
     """Fork a mold; return its pid and our end of its channel. In the arbiter.
 
     Raises:
@@ -80,24 +91,23 @@ def spawn_mold(birth: Birth, generation: int) -> tuple[int, Channel]:
     """
 
     def child(theirs: Channel) -> int:
-        return be_mold(
-            birth.pool,
-            theirs,
-            birth.parent,
-            lambda channel, worker_slot, number: birth.context(channel, worker_slot, number, generation),
-        )
+        return Mold(birth.pool, theirs, birth.parent, birth.context).begin()
 
     return _fork_with_channel(birth, child)
 
 
-def ask_mold(mold: Channel, slot: int, number: int) -> Channel | None:
-    """Tell a mold to fork a worker; return our end of its channel, None when the mold does not listen."""
+def ask_mold(mold: Channel, slot: int, number: int, generation: int, first: bool) -> Channel:
+    """Tell a mold to fork a worker; return our end of its channel.
+
+    Raises:
+        OSError: The mold does not listen.
+    """
     ours, theirs = Channel.pair()
-    sent = mold.send(ForkWorker(slot, number), (theirs.fileno(),))
+    sent = mold.send(ForkWorker(slot, number, generation, first), (theirs.fileno(),))
     theirs.close()
     if not sent:
         ours.close()
-        return None
+        raise OSError("the process that has loaded the application does not listen")
     return ours
 
 

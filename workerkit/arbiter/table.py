@@ -33,6 +33,10 @@ class WorkerHandle:
     number: int
     generation: int
     spawned_at: float
+    timeout: float = 0.0
+    """Within which its heart must beat again; 0: no limit. The settings that it was made with are its own."""
+    boot_timeout: float = 0.0
+    """Within which it must be ready; 0: no limit."""
     pid: int | None = None
     """None until a mold's worker has told it."""
     state: State = State.BOOTING
@@ -107,6 +111,9 @@ class ProcessTable:
 
     def __len__(self) -> int:
         return len(self._handles)
+
+    def __getitem__(self, slot: int) -> WorkerHandle:
+        return self._handles[slot]
 
     def get(self, slot: int) -> WorkerHandle | None:
         """Return the process that holds a slot."""

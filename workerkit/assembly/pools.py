@@ -5,18 +5,23 @@ Whatever can be known before a process is forked or an address is bound is check
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from workerkit import plugins
 from workerkit.arbiter.base import Pool
 from workerkit.arbiter.table import DEFAULT_POOL
+from workerkit.assembly.configuration import Configuration
 from workerkit.assembly.objects import Objects, worker_class
 from workerkit.assembly.options import ApplicationOptions
 from workerkit.config.settings import Settings
 from workerkit.errors import ConfigError, PluginError, UsageError, WorkerkitError
+from workerkit.net.certificates import PoolCertificates, TlsOptions
 from workerkit.net.listener import ListenerOptions
 from workerkit.net.protocol import Protocol, Service
+from workerkit.process.hooks import HookOptions, Hooks, ServerFacade
+from workerkit.process.privileges import PrivilegeOptions, Privileges
 from workerkit.protocols.http1 import Http1
 from workerkit.protocols.serving import make, protocol_class, protocol_of
 from workerkit.telemetry.logs import Logs
@@ -30,18 +35,23 @@ _JOBS = {
 }
 
 
-def make_pools(settings: Settings, objects: Objects, logs: Logs) -> list[Pool]:
+def make_pools(
+    settings: Settings, objects: Objects, logs: Logs, server: ServerFacade | None = None
+) -> list[Pool]:
     """Return the pools that the settings ask for; of several, an error names the one that it is about.
+
+    ``server`` is what hooks see of the arbiter, the same over reloads.
 
     Raises:
         WorkerkitError: A setting or a plugin cannot be used.
     """
+    hooks = Hooks(settings.build(HookOptions), Configuration(settings), server or ServerFacade(logs.error))
     if not settings.pools:
-        return [_pool(DEFAULT_POOL, settings, objects, logs)]
+        return [_pool(DEFAULT_POOL, settings, objects, logs, hooks)]
     pools = []
     for name, own in settings.pools.items():
         with errors_name(name):
-            pools.append(_one_of_several(name, own, objects, logs))
+            pools.append(_one_of_several(name, own, objects, logs, hooks))
     _refuse_shared_addresses(pools)
     return pools
 
@@ -57,10 +67,10 @@ def errors_name(pool: str) -> Iterator[None]:
         raise
 
 
-def _one_of_several(name: str, settings: Settings, objects: Objects, logs: Logs) -> Pool:
+def _one_of_several(name: str, settings: Settings, objects: Objects, logs: Logs, hooks: Hooks) -> Pool:
     if not settings["workers"]:
         raise ConfigError("workers is 0, which means to serve in this very process; only a single pool can")
-    return _pool(name, settings, objects, logs)
+    return _pool(name, settings, objects, logs, hooks)
 
 
 def _refuse_shared_addresses(pools: Iterable[Pool]) -> None:
@@ -72,23 +82,37 @@ def _refuse_shared_addresses(pools: Iterable[Pool]) -> None:
                 raise ConfigError(f"the pools {other} and {pool.name} both listen at {address}; give each its own bind")
 
 
-def _pool(name: str, settings: Settings, objects: Objects, logs: Logs) -> Pool:
+def _pool(name: str, settings: Settings, objects: Objects, logs: Logs, hooks: Hooks) -> Pool:
     class_name, chosen = _chosen_class(settings, objects, logs)
-    served = _Served(settings, objects, class_name, chosen, logs) if chosen.jobs else None
+    served = _Served(settings, objects, class_name, chosen, logs, hooks) if chosen.jobs else None
+    privileges = Privileges.of(settings.build(PrivilegeOptions))
+    tls = settings.build(TlsOptions).checked() if served else None
+    if settings["refork_after"] and not settings["preload_app"]:
+        raise ConfigError("refork_after is for workers that share an application, so it takes preload_app (--preload)")
     return Pool(
         name=name,
         worker_class=chosen,
         worker_options=settings.build(WorkerOptions),
         class_options=settings.build(chosen.Options),
-        workers=settings["workers"],
+        workers=int(settings["workers"]),
+        most_workers=getattr(settings["workers"], "most", None),
         # A class that runs no jobs, such as a queue consumer, serves nothing and needs no socket.
-        listen=settings.build(ListenerOptions) if served else None,
+        listen=_listening(settings, privileges) if served else None,
         serve=served,
         lifespan=objects.lifespan(name),
         preload=settings["preload_app"] and settings["workers"] > 0,
-        scheme=served.scheme if served else "",
+        scheme=served.scheme(tls=tls is not None) if served else "",
         class_name=class_name,
+        hooks=hooks,
+        privileges=privileges,
+        title=settings["proc_name"] or settings["wsgi_app"] or class_name,
+        tls=PoolCertificates(tls) if tls is not None else None,
     )
+
+
+def _listening(settings: Settings, privileges: Privileges) -> ListenerOptions:
+    options = settings.build(ListenerOptions)
+    return dataclasses.replace(options, socket_umask=options.socket_umask | privileges.umask)
 
 
 def _chosen_class(settings: Settings, objects: Objects, logs: Logs) -> tuple[str, type[Worker]]:
@@ -106,9 +130,16 @@ class _Served:
     """The protocol factory that a pool is handed: loads once in a process, in the mold or in the worker."""
 
     def __init__(
-        self, settings: Settings, objects: Objects, class_name: str, chosen: type[Worker], logs: Logs
+        self,
+        settings: Settings,
+        objects: Objects,
+        class_name: str,
+        chosen: type[Worker],
+        logs: Logs,
+        hooks: Hooks,
     ) -> None:
         self._settings = settings
+        self._hooks = hooks
         self._options = settings.build(ApplicationOptions)
         self._class_name = class_name
         self._worker_class = chosen
@@ -119,10 +150,10 @@ class _Served:
         if self._protocol is not None:
             self._check_jobs(self._protocol)
 
-    @property
-    def scheme(self) -> str:
-        """How the addresses begin; as far as is known before what is served has been loaded."""
-        return (self._protocol or Http1).scheme
+    def scheme(self, *, tls: bool) -> str:
+        """Return how the addresses begin, as far as is known before what is served has been loaded."""
+        protocol = self._protocol or Http1
+        return protocol.tls_scheme if tls else protocol.scheme
 
     def __call__(self) -> Protocol:
         if self._loaded is None:
@@ -164,12 +195,14 @@ class _Served:
             served=served,
             name=name,
             worker_class=self._class_name,
-            workers=settings["workers"],
+            workers=getattr(settings["workers"], "most", settings["workers"]),
             multithread=self._worker_class.multithread,
             options=settings.build,
             log=self._logs.error,
             access=self._logs.access,
             upgrade_environ=self._worker_class.upgrade_environ,
+            tls=bool(settings["certfile"]),
+            hooks=self._hooks if self._hooks.on_requests else None,
         )
 
 

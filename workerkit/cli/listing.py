@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from workerkit import plugins
+from workerkit.cli.table import table
 from workerkit.errors import PluginError, UsageError
 
 GROUPS = {"workers": plugins.WORKERS, "arbiters": plugins.ARBITERS, "protocols": plugins.PROTOCOLS}
 
-_GAP = "  "
 _USAGE = """\
 Usage: workerkit {word} [--plugin FILE] [NAME]
 
@@ -87,7 +87,7 @@ def _listing(word: str) -> str:
         return f"There are no {word} installed."
     rows = list(_rows(word, found))
     lines = [("NAME", "DISTRIBUTION", "RUNS", "STATUS"), *rows] if word != "arbiters" else _without_runs(rows)
-    return _table(lines)
+    return table(lines)
 
 
 def _without_runs(rows: Sequence[tuple[str, str, str, str]]) -> list[tuple[str, ...]]:
@@ -127,12 +127,6 @@ def _jobs(cls: type[Any]) -> list[str]:
     return sorted(getattr(cls, "jobs", ())) or [job for job in [getattr(cls, "job", "")] if job]
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (_GAP.join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
-
-
 # -- one of them -----------------------------------------------------------------------------------------------------
 
 
@@ -141,7 +135,7 @@ def _description(word: str, name: str) -> str:
 
     cls = _load(word, name)
     facts = [(label, text) for label, text in _facts(word, name, cls) if text]
-    parts = [f"{name}: {inspect.getdoc(cls) or 'no description'}", _table(facts), _options(cls)]
+    parts = [f"{name}: {inspect.getdoc(cls) or 'no description'}", table(facts), _options(cls)]
     return "\n\n".join(part for part in parts if part)
 
 

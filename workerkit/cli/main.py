@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from workerkit.cli import listing, new_plugin, serve
-from workerkit.errors import BootError, WorkerkitError
-from workerkit.frames import user_frames
+from workerkit.cli.report import report
+from workerkit.errors import WorkerkitError
 
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 
@@ -24,17 +24,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             return listing.run(words)
         if words and words[0] == new_plugin.COMMAND:
             return new_plugin.run(words)
+        if words and words[0] == "ctl":
+            from workerkit.cli import ctl  # noqa: PLC0415  a server has no need of its client
+
+            return ctl.run(words)
         return serve.run(words)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except WorkerkitError as error:
-        report(error)
+        print(report(error), file=sys.stderr)
         return error.exit_code
-
-
-def report(error: WorkerkitError) -> None:
-    """Print what went wrong, after the user's own frames if it was their code that raised."""
-    frames = error.frames if isinstance(error, BootError) else ""
-    if not frames and error.__cause__:
-        frames = user_frames(error.__cause__)
-    print(f"{frames}workerkit: error: {error}", file=sys.stderr)

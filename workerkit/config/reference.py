@@ -26,6 +26,9 @@ def _group(heading: str, settings: Iterable[Setting]) -> Iterator[str]:
 
 def _facts(setting: Setting) -> Iterator[tuple[str, str]]:
     yield "Command line", _command_line(setting)
+    if setting.is_function:
+        yield "Called as", _codes((f"{setting.name}{setting.metavar}",))
+        return
     yield "File key", _codes((setting.name, *setting.aliases))
     yield "Table", f"`[{setting.section}]` (or the top level)" if setting.section else ""
     yield "Variable", _codes((setting.variable, *setting.platform_variables))

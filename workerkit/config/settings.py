@@ -143,6 +143,8 @@ class Settings:
         value = self._values[setting.name]
         if value is None:
             return f"# {setting.name} is not set"
+        if setting.is_function:
+            return f"# {setting.name} is the function {setting.show(value)}, {self.origin(setting.name)}"
         text = setting.show(value) if "format" in setting.field.metadata else value
         return f"{setting.name} = {_toml(text)}  # {self.origin(setting.name)}"
 
@@ -166,7 +168,7 @@ def _warnings(schema: Schema, environ: Mapping[str, str], file: FileValues | Non
 def _toml(value: object) -> str:
     import json  # noqa: PLC0415  for --print-config only; a JSON string is a TOML string
 
-    if isinstance(value, bool | int | float):
+    if type(value) in {bool, int, float}:  # a range of numbers is a number too, which TOML does not know
         return str(value).lower()
     if isinstance(value, tuple):
         return f"[{', '.join(_toml(item) for item in value)}]"

@@ -115,6 +115,16 @@ def _take_table(value: object) -> Mapping[str, str]:
     return dict(value)
 
 
+def _parse_function(text: str) -> Callable[..., object]:
+    raise ValueError(text)
+
+
+def _take_function(value: object) -> Callable[..., object]:
+    if not callable(value):
+        raise ValueError
+    return value
+
+
 def _take_number(value: object) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError
@@ -180,12 +190,14 @@ def _not_negative(number: float) -> float:
 
 _IN_SECONDS = "a number of seconds (such as 30, 500ms or 2m)"
 _IN_BYTES = "a number of bytes (such as 4096, 64k or 1m)"
+_FUNCTION = "a function, which only a Python configuration file or a keyword argument can give"
 
 _KINDS: Mapping[tuple[str, str | None], Kind] = {
     ("bool", None): Kind("yes/no", "yes or no", "", _parse_switch, _take_switch),
     ("str", None): Kind("text", "text", "TEXT", _parse_text, _take_text),
     ("tuple[str,...]", None): Kind("list", "text or a list of texts", "TEXT", _parse_list, _take_list),
     ("dict[str,str]", None): Kind("table", "a table of texts, in a file", "", _parse_table, _take_table),
+    ("Callable[...,object]", None): Kind("function", _FUNCTION, "", _parse_function, _take_function),
     ("int", None): Kind("whole number", "a whole number", "N", int, _take_whole),
     ("int", "seconds"): Kind("seconds", _IN_SECONDS, "SECONDS", _whole_seconds, _take_whole_measure),
     ("int", "bytes"): Kind("bytes", _IN_BYTES, "SIZE", _size, _take_whole_measure),

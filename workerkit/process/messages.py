@@ -44,6 +44,12 @@ class BootFailed(Message):
     exit_code: int
 
 
+class ForkFailed(Message):
+    """Mold to arbiter, on the channel that was meant for a worker: the system had no process to give."""
+
+    reason: str
+
+
 class Retiring(Message):
     """Worker to arbiter: replace me, then tell me to drain. Until then it goes on serving."""
 
@@ -57,9 +63,13 @@ class Signalled(Message):
 
 
 class Drain(Message):
-    """Arbiter to worker: finish what you have, then leave. ``last``: nobody serves the backlog after you."""
+    """Arbiter to worker: finish what you have, then leave. A later one says what has changed.
+
+    ``last``: nobody serves the backlog after you. ``hand_over``: others take your idle connections.
+    """
 
     last: bool
+    hand_over: bool
 
 
 class Quit(Message):
@@ -76,16 +86,60 @@ class Listen(Message):
     shares: list[int]
 
 
+class RenewCertificates(Message):
+    """Arbiter to worker, with sealed memory attached: these are the certificates of connections from now on."""
+
+
+class CertificatesRenewed(Message):
+    """Worker to arbiter: they are in use; or they cannot be used, for this reason, and those before stay."""
+
+    error: str
+
+
 class ForkWorker(Message):
-    """Arbiter to mold, with the worker's end of a channel attached: make a worker."""
+    """Arbiter to mold, with the worker's end of a channel attached: make a worker.
+
+    ``first``: none of its pool and generation has been ready before.
+    """
 
     slot: int
     number: int
+    generation: int
+    first: bool
+
+
+class BecomeMold(Message):
+    """Arbiter to worker, before ``Drain``: when you have left, stay, and be the mold of others.
+
+    Answered by ``Ready``, or by ``Unfit`` and the end of the process.
+    """
+
+
+class Unfit(Message):
+    """Worker to arbiter: I cannot be forked from, and this is why."""
+
+    reason: str
 
 
 _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
-    for kind in (Adopted, Ready, BootFailed, Retiring, Signalled, Drain, Quit, ReopenLogs, Listen, ForkWorker)
+    for kind in (
+        Adopted,
+        Ready,
+        BootFailed,
+        ForkFailed,
+        Retiring,
+        Signalled,
+        Drain,
+        Quit,
+        ReopenLogs,
+        Listen,
+        RenewCertificates,
+        CertificatesRenewed,
+        ForkWorker,
+        BecomeMold,
+        Unfit,
+    )
 }
 
 

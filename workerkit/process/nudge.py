@@ -13,7 +13,11 @@ import os
 class Nudge:
     """Shared by the arbiter and the workers of one pool; made before they are forked."""
 
-    def __init__(self) -> None:
+    def __init__(self, fd: int | None = None) -> None:
+        """Make one, or be the same as another arbiter's, whose workers wait at the same listeners (``fd``)."""
+        if fd is not None:
+            self._fd = fd
+            return
         # Without eventfd there is no EPOLLEXCLUSIVE either: then all are woken, and nobody needs a nudge.
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) if hasattr(os, "eventfd") else -1
 

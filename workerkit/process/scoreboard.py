@@ -34,6 +34,8 @@ class Column(enum.IntEnum):
     """Requests (or other jobs) finished since the row was taken."""
     FAILURES = 8
     """Of these, the ones that failed: responses of 500 and above, jobs that raised."""
+    SHED = 11
+    """Of the requests, the ones that were turned away because they had waited for too long."""
     POOL = 10
     """Which pool its worker belongs to, counted from 1; 0: it is no worker's."""
     BUSY_SINCE = 9
@@ -41,7 +43,7 @@ class Column(enum.IntEnum):
     that run one job at a time."""
 
 
-_TOTALS = (Column.ACCEPTED, Column.REQUESTS, Column.FAILURES)
+_TOTALS = (Column.ACCEPTED, Column.REQUESTS, Column.FAILURES, Column.SHED)
 _CELLS = 16
 _CELL = 8
 

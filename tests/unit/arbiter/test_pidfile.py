@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,13 +53,86 @@ def test_a_file_of_a_process_that_is_gone_is_replaced(path: Path) -> None:
     assert path.read_text() == f"{os.getpid()}\n"
 
 
+@contextlib.contextmanager
+def held_by_another(path: Path) -> Iterator[int]:
+    """Have another process hold the file; yield its id."""
+    told, tell = os.pipe()
+    leave, end = os.pipe()
+
+    def child() -> int:
+        os.close(end)
+        PidFile(str(path)).write()
+        os.write(tell, b".")
+        return len(os.read(leave, 1))
+
+    pid = fork(child)
+    os.close(tell)
+    assert os.read(told, 1) == b"."
+    try:
+        yield pid
+    finally:
+        os.close(end)
+        os.waitpid(pid, 0)
+        os.close(told)
+        os.close(leave)
+
+
 def test_a_living_holder_is_respected(path: Path) -> None:
     """Two servers do not share a file: the second is told who has it."""
-    path.write_text(f"{os.getppid()}\n")
+    with held_by_another(path) as holder:
+        with pytest.raises(ConfigError, match=f"belongs to the running process {holder}; stop it"):
+            PidFile(str(path)).write()
 
-    with pytest.raises(ConfigError, match=f"belongs to the running process {os.getppid()}"):
+        assert path.read_text() == f"{holder}\n"
+
+
+def test_a_holder_that_was_killed_holds_nothing(path: Path) -> None:
+    """Even while its id means another process, or a child of the holder lives on, the next server has the file."""
+    with held_by_another(path):
+        pass
+    path.write_text(f"{os.getppid()}\n")
+    pidfile = PidFile(str(path))
+    pidfile.write()
+
+    assert path.read_text() == f"{os.getpid()}\n"
+
+
+@pytest.mark.parametrize("foreign", ["1", str(os.getppid())])
+def test_the_id_of_a_process_that_does_not_hold_it_means_nothing(path: Path, foreign: str) -> None:
+    """Ids are used again, in containers soon: a living process that has not locked the file is a stranger."""
+    path.write_text(f"{foreign}\n")
+    PidFile(str(path)).write()
+
+    assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_a_successor_takes_the_file_over(path: Path) -> None:
+    """In an upgrade the file becomes the new arbiter's while the old one lives; the old one leaves it alone."""
+    with held_by_another(path) as holder:
+        pidfile = PidFile(str(path))
+        pidfile.write(predecessor=holder)
+    assert path.read_text() == f"{os.getpid()}\n"
+
+    pidfile.remove()
+    assert not path.exists()
+
+
+def test_a_child_holds_nothing(path: Path) -> None:
+    """A process that a worker has forked, and that outlives the arbiter, keeps nobody from starting."""
+    leave, end = os.pipe()
+
+    def arbiter() -> int:
+        os.close(end)
         PidFile(str(path)).write()
-    assert path.read_text() == f"{os.getppid()}\n"
+        fork(lambda: len(os.read(leave, 1)))
+        return 0
+
+    os.waitpid(fork(arbiter), 0)
+    PidFile(str(path)).write()
+    os.close(end)
+    os.close(leave)
+
+    assert path.read_text() == f"{os.getpid()}\n"
 
 
 def test_our_own_file_may_be_written_again(path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workerkit.arbiter.policy import Kill, Plan, RestartBudget, Spawn, SpawnMold, Stop, Wanted, divide, plan
+from workerkit.arbiter.policy import ForkRetry, Kill, Plan, RestartBudget, Spawn, SpawnMold, Stop, Wanted, divide, plan
 from workerkit.arbiter.table import DEFAULT_POOL, Role, WorkerHandle
 from workerkit.process.states import State
 
@@ -12,13 +12,14 @@ NOW = 1000.0
 
 
 def wanted(workers: int = 2, generation: int = 1, **facts: object) -> Wanted:
-    return Wanted(workers=workers, generation=generation, timeout=30.0, boot_timeout=60.0, **facts)  # type: ignore[arg-type]
+    return Wanted(workers=workers, generation=generation, **facts)  # type: ignore[arg-type]
 
 
 def worker(
     slot: int, number: int = 0, generation: int = 1, state: State = State.READY, **facts: object
 ) -> WorkerHandle:
-    handle = WorkerHandle(Role.WORKER, DEFAULT_POOL, slot, number, generation, NOW - 5.0, pid=100 + slot, state=state)
+    handle = WorkerHandle(Role.WORKER, DEFAULT_POOL, slot, number, generation, NOW - 5.0, 30.0, 60.0)
+    handle.pid, handle.state = 100 + slot, state
     handle.ready_at = NOW - 1.0 if state is State.READY else None
     handle.beat = NOW
     for name, value in facts.items():
@@ -77,6 +78,16 @@ def test_a_reload_waits_for_its_canary() -> None:
     handles = [worker(0, 0), worker(1, 1), worker(2, 0, generation=2, state=State.BOOTING)]
 
     assert planned(handles, wanted(2, generation=2, batch=4)).actions == ()
+
+
+def test_what_is_done_once_is_done_before_others_are_made() -> None:
+    """With a hook for the first worker, that one is made alone, also when nothing serves yet."""
+    alone = wanted(3)._replace(first_alone=True)
+    booting = [worker(0, 0, state=State.BOOTING)]
+
+    assert planned([], alone).actions == (Spawn(0),)
+    assert planned(booting, alone).actions == ()
+    assert planned([worker(0, 0)], wanted(3)).actions == (Spawn(1), Spawn(2))
 
 
 def test_a_ready_successor_replaces_one() -> None:
@@ -148,10 +159,9 @@ def test_old_heartbeats_prove_nothing_after_the_arbiter_was_stopped() -> None:
 
 def test_no_timeout_means_no_kill() -> None:
     """Timeout 0 turns hang detection off."""
-    stale = worker(0, beat=1.0, ready_at=1.0)
-    never = Wanted(workers=1, generation=1, timeout=0.0, boot_timeout=0.0)
+    stale = worker(0, beat=1.0, ready_at=1.0, timeout=0.0)
 
-    assert plan([stale], never, 0.0, 0.0, NOW) == Plan((), None)
+    assert planned([stale], wanted(1)) == Plan((), None)
 
 
 def test_the_budget_delays_spawning() -> None:
@@ -168,14 +178,12 @@ def test_preload_makes_a_mold_first() -> None:
     assert planned([mold(0)], preloading).actions == (Spawn(0), Spawn(1))
 
 
-def test_the_old_mold_stays_until_the_new_generation_is_proven() -> None:
-    """A reload that is given up needs the old mold, so it leaves only when a successor is ready."""
-    reloading = wanted(1, generation=2, preload=True)
-    handles = [mold(0, 1), worker(1, 0, 1), mold(2, 2), worker(3, 0, generation=2, state=State.BOOTING)]
+def test_the_old_mold_stays_until_the_reload_has_ended() -> None:
+    """A reload that is given up needs the old mold, so it leaves only when there is nothing to fall back on."""
+    handles = [mold(0, 1), worker(1, 0, 1), mold(2, 2), worker(3, 0, generation=2)]
 
-    assert planned(handles, reloading).actions == ()
-    handles[3].state, handles[3].ready_at = State.READY, NOW
-    assert planned(handles, reloading).actions == (Stop(1), Stop(0))
+    assert planned(handles, wanted(1, generation=2, preload=True, fallback=1)).actions == (Stop(1),)
+    assert planned(handles, wanted(1, generation=2, preload=True, fallback=2)).actions == (Stop(1), Stop(0))
 
 
 def test_the_budget_allows_a_burst_and_then_doubles() -> None:
@@ -200,6 +208,19 @@ def test_the_budget_recovers() -> None:
     budget.death(NOW + 10.0)
 
     assert budget.spawn_at < NOW + 10.0
+
+
+def test_forks_that_fail_have_short_delays_of_their_own() -> None:
+    """A system without processes says nothing about the application: soon again, half a second at most."""
+    retry = ForkRetry()
+    delays = []
+    for _ in range(6):
+        retry.failed(NOW)
+        delays.append(round(retry.fork_at - NOW, 3))
+    assert delays == [0.05, 0.1, 0.2, 0.4, 0.5, 0.5]
+
+    retry.succeeded()
+    assert retry == ForkRetry()
 
 
 # -- listeners of their own --

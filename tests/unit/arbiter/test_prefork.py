@@ -16,6 +16,7 @@ import pytest
 from realm import READY, Consumer, Deaf, Realm, Stuck, await_death, is_alive, pool, when_logged
 
 from workerkit.arbiter import spawn
+from workerkit.arbiter.base import Arbiter, Renewed
 from workerkit.arbiter.prefork import PreforkArbiter
 from workerkit.errors import AppLoadError, BindError, BootError, ConfigError
 from workerkit.net.listener import ListenerOptions
@@ -337,16 +338,6 @@ def test_logs_are_reopened_everywhere(realm: Realm, tmp_path: Path) -> None:
     assert "Stopped" not in realm.drain_log()
 
 
-def test_a_signal_that_means_nothing_says_so(realm: Realm) -> None:
-    """USR2 is not handled yet by name, and harms nobody."""
-    realm.start(pool(workers=1))
-    realm.await_workers(1)
-    realm.signal(signal.SIGUSR2)
-
-    realm.await_line("SIGUSR2 is not handled")
-    realm.stop()
-
-
 def breaks() -> Any:
     raise BootError("the application is broken", "  File shop.py, line 3\n")
 
@@ -553,6 +544,81 @@ def test_a_reload_can_be_asked_for(realm: Realm) -> None:
     assert len(set(re.findall(READY, realm.text))) == 2
 
 
+def reload_outcomes(realm: Realm, arbiter: Arbiter, *, reloads: int = 1) -> list[str | None]:
+    """Run an arbiter, reload it as soon as a worker is ready, and stop it when the last reload has ended."""
+    outcomes: list[str | None] = []
+
+    def ended(error: str | None) -> None:
+        outcomes.append(error)
+        if len(outcomes) == reloads:
+            arbiter.stop()
+
+    asked: list[int] = []
+
+    def reload_once() -> None:
+        if not asked:
+            asked.extend(range(reloads))
+            for _ in asked:
+                arbiter.reload(ended)
+
+    with when_logged(arbiter, "Worker ready", reload_once):
+        assert arbiter.run() == 0
+    return outcomes
+
+
+def test_who_asked_for_a_reload_is_told_when_the_new_generation_serves(realm: Realm) -> None:
+    """The callback gets None, once, when all new workers are ready."""
+    arbiter = realm.make([pool(workers=1)])
+
+    assert reload_outcomes(realm, arbiter) == [None]
+    assert len(re.findall(READY, realm.drain_log())) == 2
+
+
+def test_who_asked_for_a_reload_is_told_why_it_was_given_up(realm: Realm) -> None:
+    """The callback gets the reason that the new worker had."""
+    assert reload_outcomes(realm, realm.make([pool(OldOnly)])) == ["the new code is broken"]
+
+
+def test_a_reload_that_is_superseded_says_so(realm: Realm) -> None:
+    """Of two that are asked for together, the second is carried out."""
+    arbiter = realm.make([pool(workers=1)])
+
+    assert reload_outcomes(realm, arbiter, reloads=2) == ["superseded by another reload", None]
+
+
+@pytest.mark.parametrize("error", [ConfigError("no such setting"), RuntimeError("a bug of the file's")])
+def test_settings_that_cannot_be_read_change_nothing(realm: Realm, error: Exception) -> None:
+    """Whatever the reading raises is the reason, and no worker is made."""
+    arbiter = realm.make([pool(workers=1)])
+
+    def renew() -> Any:
+        raise error
+
+    arbiter.renew = renew
+    [outcome] = reload_outcomes(realm, arbiter)
+    assert outcome is not None
+    assert str(error) in outcome
+    assert len(re.findall(READY, realm.drain_log())) == 1
+
+
+def test_a_process_keeps_the_timeouts_of_its_release(realm: Realm) -> None:
+    """A shorter timeout is for new workers: an old one that hangs has the time that it was promised."""
+    arbiter = realm.make([pool(Stuck, workers=1, timeout=60.0)])
+    renewed = pool(OldOnly, workers=1, timeout=0.001)
+    arbiter.renew = lambda: Renewed([renewed], arbiter.options)
+    outcomes: list[str | None] = []
+
+    def ended(error: str | None) -> None:
+        outcomes.append(error)
+        arbiter.stop(graceful=False)
+
+    with when_logged(arbiter, "Worker ready", lambda: arbiter.reload(ended)):
+        arbiter.run()
+
+    assert outcomes == ["the new code is broken"]
+    assert "heart has not beaten" not in realm.drain_log()
+
+
 def test_a_stop_before_the_run_ends_it(realm: Realm) -> None:
     """Whoever calls stop() early is not forgotten."""
     arbiter = realm.make([pool(Deaf)])
@@ -673,10 +739,12 @@ def test_a_start_that_fails_leaves_nothing(realm: Realm, tmp_path: Path) -> None
 
 
 def test_a_second_arbiter_does_not_take_the_pid_file(realm: Realm, tmp_path: Path) -> None:
-    """A file that another running process holds stays as it is."""
+    """A file that another running arbiter holds stays as it is."""
     path = tmp_path / "app.pid"
-    path.write_text(f"{os.getppid()}\n")
+    realm.start(pool(workers=1), pidfile=str(path))
+    realm.await_workers(1)
 
-    with pytest.raises(ConfigError, match="belongs to the running process"):
+    with pytest.raises(ConfigError, match=f"belongs to the running process {realm.pid}"):
         realm.make([pool()], pidfile=str(path)).run()
-    assert path.read_text() == f"{os.getppid()}\n"
+    assert path.read_text() == f"{realm.pid}\n"
+    realm.stop()

@@ -81,7 +81,7 @@ class ToyAssembly:
         if self.worker_class(peek("worker_class")) is TrioWorker:
             yield "trio", TrioOptions
 
-    def assemble(self, settings):
+    def assemble(self, settings, *, read=None):
         """Remember the settings."""
         self.settings = settings
         return Arbiter(self.outcome)
@@ -116,7 +116,7 @@ def test_words_become_settings_and_the_arbiter_runs(assembly):
 def test_no_garbage_is_collected_until_the_arbiter_runs(assembly, monkeypatch):
     """The collector rests while things are made; it works again when they run, and when they could not be made."""
     at_work = []
-    monkeypatch.setattr(assembly, "assemble", lambda settings: at_work.append(gc.isenabled()) or Arbiter(0))
+    monkeypatch.setattr(assembly, "assemble", lambda settings, *, read: at_work.append(gc.isenabled()) or Arbiter(0))
     monkeypatch.setattr(Arbiter, "run", lambda self: at_work.append(gc.isenabled()) or 0)
 
     assert cli.main(["shop:app"]) == 0
@@ -275,6 +275,7 @@ HELP = """\
 Example: workerkit app:app --workers 4 --bind 0.0.0.0:8000
 
 Usage: workerkit [OPTIONS] [MODULE:APP]
+       workerkit ctl status | reload | reopen | stop
        workerkit workers | arbiters | protocols [NAME]
        workerkit new-plugin NAME
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -170,3 +171,15 @@ def test_choices_and_checks_are_applied(schema, name, value, message):
 def test_values_are_shown_as_they_are_written(schema, name, value, text):
     """A value is shown as a person would write it after the flag."""
     assert schema.find(name).show(value) == text
+
+
+def test_a_function_has_no_flag() -> None:
+    """It is shown by its name."""
+
+    @dataclass(frozen=True)
+    class Options:
+        when: Callable[..., object] | None = None
+
+    (setting,) = Schema.of(Options)
+
+    assert (setting.is_function, setting.flags, setting.show(print)) == (True, (), "print")

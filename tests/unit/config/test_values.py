@@ -103,3 +103,15 @@ def test_other_annotations_are_no_kind(annotation):
 def test_sizes_are_shown_in_the_largest_unit_that_divides_them(size, text):
     """A number of bytes is shown as a person would write it."""
     assert show_size(size) == text
+
+
+def test_a_function_is_taken_and_text_is_none() -> None:
+    """Only Python can give a function; the message says where."""
+    kind = kind_of("Callable[..., object] | None")
+
+    assert kind is not None
+    assert (kind.name, kind.convert(print), kind.convert(None)) == ("function", print, None)
+    with pytest.raises(ValueError, match=r"a Python configuration file or a keyword argument can give, got 'a:b'"):
+        kind.convert("a:b")
+    with pytest.raises(ValueError, match="got 3"):
+        kind.convert(3)

@@ -28,11 +28,11 @@ EVERY_KIND: tuple[Message, ...] = (
     BootFailed("no module named 'shop'", '  File "wsgi.py", line 1\n    import shop\n', 4),
     Retiring("100 requests"),
     Signalled(15),
-    Drain(last=True),
-    Drain(last=False),
+    Drain(last=True, hand_over=False),
+    Drain(last=False, hand_over=False),
     Quit(),
     ReopenLogs(),
-    ForkWorker(3, 1),
+    ForkWorker(3, 1, True),
 )
 
 
@@ -119,10 +119,10 @@ def test_a_descriptor_travels_with_its_message(pair: tuple[Channel, Channel]) ->
     """What is sent with a message is received as a descriptor of the same file that no exec inherits."""
     ours, theirs = pair
     reader, writer = os.pipe()
-    ours.send(ForkWorker(0, 0), (writer,))
+    ours.send(ForkWorker(0, 0, False), (writer,))
     os.close(writer)
 
-    assert theirs.receive() == [ForkWorker(0, 0)]
+    assert theirs.receive() == [ForkWorker(0, 0, False)]
     received = theirs.take_fd()
     os.write(received, b"through")
 

@@ -1,0 +1,45 @@
+"""Kills for want of memory, told apart by the control group's counter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from workerkit.process.oom import OutOfMemoryKills
+
+
+def put(root: Path, path: str, text: str) -> Path:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("groups", "counter", "text"),
+    [
+        ("0::/web.service\n", "sys/fs/cgroup/web.service/memory.events", "low 0\noom 1\noom_kill {}\n"),
+        ("0::/\n", "sys/fs/cgroup/memory.events", "oom_kill {}\n"),
+        (
+            "4:memory:/docker/abc\n1:cpu,cpuacct:/\n0::/\n",
+            "sys/fs/cgroup/memory/docker/abc/memory.oom_control",
+            "oom_kill_disable 0\nunder_oom 0\noom_kill {}\n",
+        ),
+    ],
+)
+def test_a_kill_is_noticed_once(tmp_path: Path, groups: str, counter: str, text: str) -> None:
+    """Whichever version of control groups there is, the counter of our own group decides."""
+    put(tmp_path, "proc/self/cgroup", groups)
+    file = put(tmp_path, counter, text.format(3))
+    kills = OutOfMemoryKills(str(tmp_path))
+    assert not kills.has_grown()
+    file.write_text(text.format(4))
+
+    assert kills.has_grown()
+    assert not kills.has_grown()
+
+
+def test_where_nothing_can_be_read_nothing_is_claimed(tmp_path: Path) -> None:
+    """Without a counter it cannot be known."""
+    assert not OutOfMemoryKills(str(tmp_path)).has_grown()

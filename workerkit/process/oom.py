@@ -1,0 +1,51 @@
+"""How many processes of our control group the kernel has killed because memory was out.
+
+A process that was killed for that looks like any other that got SIGKILL; only the group's counter tells them apart.
+"""
+
+from __future__ import annotations
+
+
+class OutOfMemoryKills:
+    """The counter, and how it has moved since the last look.
+
+    Args:
+        root: Where /proc and /sys are looked for; for tests.
+    """
+
+    def __init__(self, root: str = "") -> None:
+        self._path = _counter_of(root)
+        self._seen = self._read()
+
+    def has_grown(self) -> bool:
+        """Tell whether there was another one since the last look; False where it cannot be known."""
+        before, self._seen = self._seen, self._read()
+        return before is not None and self._seen is not None and self._seen > before
+
+    def _read(self) -> int | None:
+        """Read the line ``oom_kill <count>`` (cgroup-v2: memory.events; cgroup-v1: memory.oom_control)."""
+        for line in _lines(self._path):
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+        return None
+
+
+def _counter_of(root: str) -> str:
+    found = ""
+    for line in _lines(f"{root}/proc/self/cgroup"):
+        _, controllers, path = line.split(":", 2)
+        group = path.strip().rstrip("/")
+        if not controllers:
+            found = found or f"{root}/sys/fs/cgroup{group}/memory.events"
+        elif "memory" in controllers.split(","):
+            found = f"{root}/sys/fs/cgroup/memory{group}/memory.oom_control"
+    return found
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.readlines()
+    except OSError:
+        return []
