@@ -83,6 +83,13 @@ class MessageProtocol(Protocol):
         """
         return MessageConnection(stream, self)
 
+    def adopt(self, stream: Stream, state: bytes) -> Connection:
+        """Go on with a conversation that another worker has handed over; see ``Protocol.adopt``."""
+        connection = super().adopt(stream, state)
+        if isinstance(connection, MessageConnection):
+            connection.keep_idling()
+        return connection
+
 
 class MessageConnection(Connection):
     """One conversation in messages."""
@@ -147,9 +154,28 @@ class MessageConnection(Connection):
         return Next.CLOSE
 
     def drain(self, now: float) -> Next:  # noqa: ARG002  deadlines stay as they are
-        """Answer what has arrived, a message that has begun included, and close."""
-        self._leaving = True
+        """Answer what has arrived, a message that has begun included, and close, or go to another worker."""
+        if not (self.protocol.hands_over and self._is_transferable):
+            self._leaving = True
         return _WAITS_FOR[self._phase]
+
+    def export(self) -> bytes | None:
+        """Let an idle connection go to another worker, which need not know anything of it; see ``Connection.export``.
+
+        A subclass is taken to know something of its peer, and stays. One that overrides this, and ``adopt`` of its
+        protocol, may go.
+        """
+        is_idle = self._phase == _READ and not self._buffer and not self._messages and self._error is None
+        return b"" if is_idle and self._is_transferable else None
+
+    @property
+    def _is_transferable(self) -> bool:
+        knows_nothing = type(self) is MessageConnection or type(self).export is not MessageConnection.export
+        return knows_nothing and self.stream.layer is None
+
+    def keep_idling(self) -> None:
+        """Take the deadline that is set for that of the next message."""
+        self._waiting_for = Next.IDLE
 
     def close(self) -> None:
         """Forget what was not sent."""

@@ -136,21 +136,28 @@ class LineFormat:
     Clients repeat their fields, so those are filled once for each ``Fields`` and stay with it (``Fields.log_line``); a
     line then costs what is left.
 
+    Args:
+        text: The format.
+        host: Returns what stands for the peer; None: the peer's address does.
+
     Raises:
         ValueError: An atom is unknown.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, host: Callable[[Answered], str] | None = None) -> None:
+        self.text = text
         self._parts: list[str | FieldGetter] = []
         expressions: list[str] = []
+        atoms = _ATOMS if host is None else {**_ATOMS, "h": "host(request)"}
         end = 0
         for atom in _ATOM.finditer(text):
-            self._parts += text[end : atom.start()].replace("%", "%%"), _part(atom, expressions)
+            self._parts += text[end : atom.start()].replace("%", "%%"), _part(atom, expressions, atoms)
             end = atom.end()
         self._parts.append(text[end:].replace("%", "%%") + "\n")
         # Of what a format says, only names get here, and those by repr(). A getter for each hole takes twice as long.
         source = f"lambda request, seconds: ({''.join(f'{expression}, ' for expression in expressions)})"
-        self._values: Callable[[Answered, float], tuple[object, ...]] = eval(source, _NAMES)  # noqa: S307
+        names = {**_NAMES, "host": host}
+        self._values: Callable[[Answered, float], tuple[object, ...]] = eval(source, names)  # noqa: S307
 
     def line(self, request: Answered, seconds: float) -> str:
         """Return the line of a request that took so long."""
@@ -167,7 +174,7 @@ class LineFormat:
         return "".join(filled)
 
 
-def _part(atom: re.Match[str], expressions: list[str]) -> str | FieldGetter:
+def _part(atom: re.Match[str], expressions: list[str], atoms: dict[str, str]) -> str | FieldGetter:
     """Return what stands in a template for an atom: a text, or what gets it from the fields."""
     name, kind, plain = atom.groups()
     if atom.group() == "%%":
@@ -178,10 +185,10 @@ def _part(atom: re.Match[str], expressions: list[str]) -> str | FieldGetter:
         return _request_field(name)
     if name is not None and kind.lower() in _NAMED_ATOMS:
         expressions.append(_NAMED_ATOMS[kind.lower()].format(name=name))
-    elif plain in _ATOMS:
-        expressions.append(_ATOMS[plain])
+    elif plain in atoms:
+        expressions.append(atoms[plain])
     else:
-        known = ", ".join(sorted([*_ATOMS, *_FIELD_ATOMS], key=str.lower))
+        known = ", ".join(sorted([*atoms, *_FIELD_ATOMS], key=str.lower))
         raise ValueError(f"has the unknown atom {atom.group()}; known: {known}, {{name}}i, {{name}}o, {{name}}e")
     return "%s"
 
@@ -221,6 +228,10 @@ class AccessLog:
 
     def _open(self) -> int:
         return sys.stdout.fileno() if self._path == "-" else open_log(self._path)
+
+    def name_clients(self, host: Callable[[Answered], str]) -> None:
+        """Have this tell whom a request came from, in place of the peer; in a worker, before it serves."""
+        self._format = LineFormat(self._format.text, host)
 
     def add(self, request: Answered, seconds: float) -> None:
         """Take a finished request; in a worker, on the request path."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from workerkit.errors import ConfigError
+from workerkit.process.privileges import UNCHANGED, Privileges
 from workerkit.telemetry.access import DEFAULT_FORMAT, AccessLog, LineFormat
 from workerkit.telemetry.files import open_log
 
@@ -130,9 +131,17 @@ class ReopenableHandler(logging.StreamHandler[TextIO]):
 
 
 class Logs:
-    """Both logs, as one process holds them. Made in the arbiter; a fork inherits the open files."""
+    """Both logs, as one process holds them. Made in the arbiter; a fork inherits the open files.
 
-    def __init__(self, options: LogOptions) -> None:
+    Args:
+        options: Where they go.
+        privileges: Who the workers will be: the files become theirs, so that they can reopen them.
+
+    Raises:
+        ConfigError: A file cannot be opened.
+    """
+
+    def __init__(self, options: LogOptions, privileges: Privileges = UNCHANGED) -> None:
         self.error = logging.getLogger("workerkit.error")
         self.error.setLevel(options.loglevel.upper())
         self.error.propagate = False
@@ -148,15 +157,31 @@ class Logs:
         self.access: AccessLog | None = None
         if options.accesslog is not None:
             self.access = AccessLog(options.accesslog, options.access_log_format)
+        self._takes_faults = False
+        self._privileges = privileges
+        self._paths = [path for path in (options.errorlog, options.accesslog) if path is not None and path != "-"]
+        privileges.own(self._paths)
 
     def reopen(self) -> None:
         """Open the files anew (USR1); a file that cannot be opened is reported, and the old one goes on."""
         try:
             self._handler.reopen()
+            if self._takes_faults:
+                self.take_faults()
             if self.access is not None:
                 self.access.reopen()
+            self._privileges.own(self._paths)
         except ConfigError as error:
             self.error.error("%s; going on with the old file", error)
+
+    def take_faults(self) -> None:
+        """Have the interpreter write the stacks of all threads to the error log when it crashes, or is aborted."""
+        import faulthandler  # noqa: PLC0415  built in, but of no use to an arbiter
+
+        self._takes_faults = True
+        # Where standard error was replaced by something that has no descriptor, there is nowhere to write to.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            faulthandler.enable(self._handler.stream)
 
     def flush(self) -> None:
         """Write out what was gathered. Called when a worker is about to wait, and before it leaves."""

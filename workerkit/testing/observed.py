@@ -36,10 +36,10 @@ class ObservedArbiter(PreforkArbiter):
     def start(self) -> None:
         """Open the listeners, and the scoreboard where the test can see it."""
         super().start()
-        size = len(self._scoreboard._memory)
+        size = len(self._children.scoreboard._memory)
         path = Path(FILE)
         path.write_bytes(bytes(size))
-        self._scoreboard = SharedScoreboard(path)
+        self._children.scoreboard = SharedScoreboard(path)
 
 
 class Statistics:

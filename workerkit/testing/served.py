@@ -129,13 +129,13 @@ def _reference(application: str | Callable[..., object]) -> str:
 
 def _serve(words: list[str]) -> int:
     from workerkit.assembly import run  # noqa: PLC0415  only the child serves
-    from workerkit.cli.main import report  # noqa: PLC0415
+    from workerkit.cli.report import report  # noqa: PLC0415
     from workerkit.errors import WorkerkitError  # noqa: PLC0415
 
     try:
         return run(signals=True, **json.loads(words[0]))
     except WorkerkitError as error:
-        report(error)
+        print(report(error), file=sys.stderr)  # noqa: T201  as the command does
         return error.exit_code
 
 

@@ -30,13 +30,33 @@ from workerkit.errors import BootError, WorkerkitError
 from workerkit.frames import summary, user_frames
 from workerkit.process.clock import Clock, monotonic
 from workerkit.process.fork import die_with_parent
-from workerkit.process.messages import BootFailed, Channel, Drain, Listen, Quit, Ready, ReopenLogs, Retiring, Signalled
+from workerkit.process.hooks import NO_HOOKS, Hooks, Identity
+from workerkit.process.messages import (
+    BecomeMold,
+    BootFailed,
+    CertificatesRenewed,
+    Channel,
+    Drain,
+    Listen,
+    Quit,
+    Ready,
+    RenewCertificates,
+    ReopenLogs,
+    Retiring,
+    Signalled,
+)
 from workerkit.process.nudge import Nudge
+from workerkit.process.privileges import UNCHANGED, Privileges
 from workerkit.process.scoreboard import Column, Row
 from workerkit.process.signals import deliver
+from workerkit.process.title import show_title
+from workerkit.workers.last_words import LastWords
+from workerkit.workers.recycling import Recycling, spread
 
 if TYPE_CHECKING:
-    from workerkit.net.listener import Listener
+    from workerkit.net.certificates import TlsSource
+    from workerkit.net.handover import Handover
+    from workerkit.net.listener import Listener, ListenerOptions
     from workerkit.net.protocol import Protocol
     from workerkit.net.upgrade import Upgrade
     from workerkit.telemetry.logs import Logs
@@ -44,8 +64,10 @@ if TYPE_CHECKING:
 API_VERSION = 1
 
 _FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
+_URGENT_SIGNALS = (signal.SIGINT, signal.SIGQUIT)
 _IGNORED_SIGNALS = (signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH)
 _FRAMES_LIMIT = 16 * 1024
+_NEVER = 1 << 62
 _REQUESTS = Column.REQUESTS  # a plain name: an attribute of an enum costs the request path 0.1 µs
 
 
@@ -81,6 +103,33 @@ class WorkerOptions:
         metadata={
             "metavar": "N",
             "help": "Add a random number up to this to max-requests, so that workers do not leave together.",
+        },
+    )
+    max_age: float = field(
+        default=0.0,
+        metadata={"unit": "seconds", "help": "Replace a worker that has lived for this long; 0: never."},
+    )
+    max_age_jitter: float = field(
+        default=0.0,
+        metadata={
+            "unit": "seconds",
+            "help": "Add a random time up to this to max-age, so that workers do not leave together.",
+        },
+    )
+    max_memory: int = field(
+        default=0,
+        metadata={
+            "unit": "bytes",
+            "help": "Replace a worker whose memory has grown past this; what it shares with others counts by its "
+            "share (PSS). 0: never.",
+        },
+    )
+    refork_after: int = field(
+        default=0,
+        metadata={
+            "metavar": "N",
+            "help": "With --preload: once a worker has answered this many requests, make the others anew from it, "
+            "so that they share what it has loaded and cached. 0: never.",
         },
     )
 
@@ -119,6 +168,23 @@ class WorkerContext(NamedTuple):
     """Wakes another worker of the pool, for a connection that this one was woken for and does not take."""
     logs: Logs
     clock: Clock = monotonic
+    handover: Handover | None = None
+    """Where idle connections of workers that leave wait for one that stays; None: the system has no such thing."""
+    listening: ListenerOptions | None = None
+    """What is asked of its connections; None: nothing."""
+    tls: TlsSource | None = None
+    """What it speaks TLS with; None: it does not."""
+    hooks: Hooks = NO_HOOKS
+    privileges: Privileges = UNCHANGED
+    title: str = ""
+    """What ``ps`` shows in brackets."""
+    first: bool = False
+    """Whether no worker of its pool and generation has been ready before."""
+
+    @property
+    def identity(self) -> Identity:
+        """Which worker it is, for hooks."""
+        return Identity(self.pool, self.slot, self.number, self.generation)
 
 
 class Worker(ABC):
@@ -132,6 +198,12 @@ class Worker(ABC):
     """Whether ``prepare()`` changes the standard library for the application."""
     multithread: ClassVar[bool] = False
     """Whether several jobs may run at the same time in one process."""
+    hands_over: ClassVar[bool] = False
+    """Whether it hands idle connections to other workers when it leaves, and takes theirs (see ``ServerWorker``)."""
+    reforks: ClassVar[bool] = False
+    """Whether its process may be forked from, once ``run()`` has returned: nothing of it runs on (``refork_after``)."""
+    interrupts: ClassVar[bool] = False
+    """Whether it can interrupt a job that runs past its deadline."""
     requires: ClassVar[tuple[str, ...]] = ()
     """The modules that it cannot run without; ``workerkit workers`` says when one of them is not installed."""
     Options: ClassVar[type] = NoOptions
@@ -144,6 +216,15 @@ class Worker(ABC):
         Called once, by assembly. The other class's settings must all be settings of this class too.
         """
         return None
+
+    @classmethod
+    def at_once(cls, options: Any) -> int:  # noqa: ARG003  for classes that run several
+        """Return how many jobs one worker can run at the same time: what its load is measured against.
+
+        Called in the arbiter, where ``--workers MIN..MAX`` leaves the number of workers to the load. ``options`` is
+        an instance of ``Options``.
+        """
+        return 1
 
     @classmethod
     def upgrade_environ(cls, environ: dict[str, Any], upgrade: Upgrade) -> dict[str, Any]:  # noqa: ARG003  for others
@@ -167,7 +248,13 @@ class Worker(ABC):
         self.finished_jobs = 0
         self.retiring = False
         """Whether this worker has asked to be replaced."""
-        self._retire_after = _with_jitter(context.options)
+        self.becomes_mold = False
+        """Whether its process is to go on as a mold, once it has left."""
+        self._shed_before = 0
+        options = context.options
+        requests = options.max_requests
+        self._retire_after = round(spread(requests, options.max_requests_jitter)) if requests else _NEVER
+        self._recycling = Recycling(options, self.clock()) if options.max_age or options.max_memory else None
         # A third of the timeout leaves two beats to spare; once a second is cheap and keeps figures fresh.
         self.beat_interval = min(1.0, context.options.timeout / 3 or 1.0)
         """Seconds within which ``tick()`` should be called again."""
@@ -188,7 +275,9 @@ class Worker(ABC):
         """
         if self.context.serve is not None:
             self.protocol = self.context.serve()
-            self.protocol.leaving = False
+            self.protocol.leaving = self.protocol.hands_over = False
+            # With --refork-after, another worker may have used it in this process's past.
+            self._shed_before = self.protocol.jobs_shed
 
     @abstractmethod
     def run(self) -> None:
@@ -201,6 +290,7 @@ class Worker(ABC):
     def tick(self) -> Order | None:
         """Beat the heart and return the next order, if one has arrived. Never blocks."""
         self.beat()
+        self.check_up(self.clock())
         return self.receive_order()
 
     def beat(self) -> None:
@@ -213,21 +303,41 @@ class Worker(ABC):
         for message in self.context.channel.receive():
             match message:
                 case Quit():
+                    self.context.hooks.interrupted()
+                    self.becomes_mold = False
                     found = Order.QUIT
-                case Drain(last) if found is not Order.QUIT:
+                case BecomeMold():
+                    self.becomes_mold = True
+                case Drain(last, hand_over) if found is not Order.QUIT:
                     if self.protocol is not None:
                         self.protocol.leaving = True
+                        self.protocol.hands_over = hand_over and self.hands_over
                     found = Order.DRAIN_LAST if last else Order.DRAIN
                 case ReopenLogs():
                     self.context.logs.reopen()
                 case Listen(shares):
                     self.listen_to(shares)
+                case RenewCertificates():
+                    self._take_certificates(self.context.channel.take_fd())
                 case _:
                     continue
         if self.context.channel.ended:
             # The arbiter is gone. Where the kernel does not kill us for that (see die_with_parent), we leave.
             return Order.QUIT
         return found
+
+    def _take_certificates(self, memory: int) -> None:
+        try:
+            self.context.channel.send(CertificatesRenewed(self.renew_certificates(memory)))
+        finally:
+            os.close(memory)
+
+    def renew_certificates(self, memory: int) -> str:  # noqa: ARG002  for those who have some
+        """Use the certificates in this memory (``net.certificates``) for new connections; called by ``receive_order``.
+
+        Return why they cannot be used, in which case nothing has changed; nothing to say if they are used.
+        """
+        return "it has no use for certificates"
 
     def listen_to(self, shares: Sequence[int]) -> None:  # noqa: B027  most have nothing to listen to
         """Accept from these shares' listeners from now on, with ``--reuse-port``; called by ``receive_order``."""
@@ -250,6 +360,24 @@ class Worker(ABC):
         if finished >= self._retire_after:
             self.retire(f"{finished} requests")
 
+    def check_up(self, now: float) -> None:
+        """Ask to be replaced when the worker is old or large enough, and show what its protocol counts.
+
+        For workers with a loop of their own to call, about once a second; ``tick`` does.
+        """
+        if self.protocol is not None:
+            self.row.cells[Column.SHED] = self.protocol.jobs_shed - self._shed_before
+        if self._recycling is not None and not self.retiring and (reason := self._recycling.due(now)):
+            self.retire(reason)
+
+    def describe_jobs(self) -> list[str]:
+        """Return what runs or waits to, a line for each; called when the worker is about to be killed for hanging."""
+        return []
+
+    def describe_waiting(self) -> str:
+        """Return the stacks of what no thread runs at the moment, greenlets for instance; called at the same time."""
+        return ""
+
     def retire(self, reason: str) -> None:
         """Ask to be replaced. Go on working: the order to leave comes when the successor is ready."""
         if not self.retiring:
@@ -257,32 +385,36 @@ class Worker(ABC):
             self.context.channel.send(Retiring(reason))
 
 
-def _with_jitter(options: WorkerOptions) -> int:
-    if not options.max_requests:
-        return 1 << 62
-    import random  # noqa: PLC0415  only those who set max_requests pay for it
-
-    # Spreading load is no secret: the plain generator will do.
-    return options.max_requests + random.randint(0, options.max_requests_jitter)  # noqa: S311
-
-
-def live(worker_class: type[Worker], context: WorkerContext, parent: int, *, prepared: bool = False) -> int:
+def live(worker_class: type[Worker], context: WorkerContext, parent: int, *, prepared: bool = False) -> int | None:
     """Be a worker, from the fork to the exit code. Called by the arbiter's spawn code, in the child.
 
-    The order matters: ``prepare`` before anything of the application is imported; the death signal after the last
-    change of uid, which would clear it; the look at the parent after that, since one that died earlier sends none.
+    None instead of an exit code: the worker has left, and was told that its process is to go on as a mold.
+
+    The order matters: ``prepare`` before anything of the application is imported, and before the hooks, which may
+    import what it patches; privileges are given up after the hook that may still need them; the death signal after
+    the last change of uid, which would clear it; the look at the parent after that, since one that died earlier
+    sends none.
+
+    ``prepared``: a mold has done its part of this already, and has no privileges left to give up.
     """
-    _take_signals(context.channel)
+    hooks = context.hooks
+    _take_signals(context)
+    last_words = LastWords(context)
     os.environ["WORKERKIT_SLOT"] = str(context.slot)
     os.environ["WORKERKIT_NUMBER"] = str(context.number)
+    show_title(f"worker {context.number}", context.title)
     try:
         if not prepared:
             worker_class.prepare(context.class_options)
+        hooks.become(context.identity, context.row, inherited=not prepared)
+        if not prepared:
+            context.privileges.drop()
         die_with_parent()
         if os.getppid() != parent:
             return 0
-        worker = worker_class(context)
+        worker = last_words.worker = worker_class(context)
         worker.boot()
+        hooks.loaded(first=context.first)
         with context.lifespan() if context.lifespan is not None else contextlib.nullcontext():
             worker.beat()
             context.channel.send(Ready())
@@ -292,8 +424,9 @@ def live(worker_class: type[Worker], context: WorkerContext, parent: int, *, pre
         context.channel.send(failure)
         return failure.exit_code
     finally:
+        hooks.leaving()
         context.logs.flush()
-    return 0
+    return None if worker.becomes_mold else 0
 
 
 def describe_failure(what: str, error: Exception) -> BootFailed:
@@ -303,11 +436,19 @@ def describe_failure(what: str, error: Exception) -> BootFailed:
     return BootFailed(f"{what} failed: {summary(error)}", user_frames(error)[-_FRAMES_LIMIT:], BootError.exit_code)
 
 
-def _take_signals(channel: Channel) -> None:
+def _take_signals(context: WorkerContext) -> None:
+    channel, hooks = context.channel, context.hooks
     signal.set_wakeup_fd(-1)
     for number in _IGNORED_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # A log or a peer that goes away is an error to handle, not a death.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    deliver(_FORWARDED_SIGNALS, lambda number: channel.send(Signalled(number)))
+
+    def pass_on(number: int) -> None:
+        if number in _URGENT_SIGNALS:
+            # At once and not when the order comes back, so that the hook sees what the worker is busy with.
+            hooks.interrupted()
+        channel.send(Signalled(number))
+
+    deliver(_FORWARDED_SIGNALS, pass_on)

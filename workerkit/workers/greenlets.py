@@ -17,21 +17,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from workerkit.errors import Disconnected
-from workerkit.net.listener import Listener
+from workerkit.errors import Disconnected, RequestOverdue
+from workerkit.net.job_deadline import JobDeadline, JobDeadlines
 from workerkit.net.poller import READ, WRITE, Poller, make_poller
 from workerkit.net.protocol import Connection, Next
 from workerkit.net.stream import Stream, raise_deadline
 from workerkit.process.scoreboard import Column
 from workerkit.workers.base import Order, WorkerContext
 from workerkit.workers.hub import Hub
+from workerkit.workers.overdue import REASON, report
 from workerkit.workers.patching import patch
-from workerkit.workers.server import LOG_WITHIN, ConnectionOptions, ServerWorker
-from workerkit.workers.watchdog import Watchdog
+from workerkit.workers.server import BACKLOG_FOR, DEFER_FOR, LOG_WITHIN, ConnectionOptions, ServerWorker, Source
+from workerkit.workers.watchdog import Watchdog, describe_suspended
 
 _RESTING_AT_MOST = 256
 _ACCEPT_AT_ONCE = 64
-_LOOK_WHILE_DRAINING = 0.1
+_LOOK_WHILE_DRAINING = 0.02
 
 # Plain names: an attribute of an enum costs the request path 0.1 µs.
 _IDLE = Next.IDLE
@@ -88,8 +89,15 @@ class GreenletWorker(ServerWorker):
     jobs = frozenset({"call", "dialogue"})
     multithread = True
     needs_patching = True
+    interrupts = True
+    hands_over = True
     Options: ClassVar[type] = GreenletOptions
     hub: Hub
+
+    @classmethod
+    def at_once(cls, options: Any) -> int:
+        """Return the number of connections: each may have a greenlet that runs."""
+        return max(1, int(options.worker_connections))
 
     def __init__(self, context: WorkerContext) -> None:
         super().__init__(context)
@@ -104,8 +112,9 @@ class GreenletWorker(ServerWorker):
         self._watchdog = Watchdog(context.row, context.clock, self.log, patience)
         self._poller: Poller = make_poller()
         self._seats: dict[int, _Seat] = {}
-        self._listeners = {listener.fileno(): listener for listener in context.listeners}
-        self._listening: tuple[Listener, ...] = ()
+        self._sources = {source.fileno(): source for source in self.all_sources}
+        self._listening: tuple[Source, ...] = ()
+        self._accept_until = 0.0
         self._has_siblings = context.workers > 1
         self._batch: deque[tuple[Callable[[Any], None], Any]] = deque()
         """What is to be done in this turn: what to call, and with what."""
@@ -120,6 +129,7 @@ class GreenletWorker(ServerWorker):
         self._over = False
         self._failure: Exception | None = None
         self._main: Any = None
+        self._job_deadlines: JobDeadlines | None = None
 
     @classmethod
     def prepare(cls, options: Any) -> None:
@@ -143,6 +153,16 @@ class GreenletWorker(ServerWorker):
         """Make the hub, which the application may use while it is loaded; see ``ServerWorker.boot``."""
         self.hub = self.open_hub()
         super().boot()
+
+    def oversee(self, deadlines: JobDeadlines) -> None:
+        """Look for jobs that run past their deadline at each heartbeat, and interrupt them."""
+        deadlines.current = self.hub.current
+        self._job_deadlines = deadlines
+        self.beat_interval = min(self.beat_interval, deadlines.look_every)
+
+    def describe_waiting(self) -> str:
+        """Return the stacks of the greenlets that wait; see ``Worker.describe_waiting``."""
+        return describe_suspended()
 
     def run(self) -> None:
         """Let the hub turn until an order to leave has been carried out."""
@@ -171,7 +191,7 @@ class GreenletWorker(ServerWorker):
         for fd, events in self._poller.poll(0):
             seat = seats.get(fd)
             if seat is None:
-                batch.append((self._obey, fd) if fd == self.orders else (self._accept_some, self._listeners[fd]))
+                batch.append((self._obey, fd) if fd == self.orders else (self._accept_some, self._sources[fd]))
             elif not seat.busy:
                 seat.busy = True
                 batch.append((self._attend, seat))
@@ -269,6 +289,8 @@ class GreenletWorker(ServerWorker):
     def _settle(self, seat: _Seat, step: Next) -> None:
         """Poll for what the connection asks for; touch the kernel only when that changes."""
         if step is _IDLE or step is _READ:
+            if self._draining and step is _IDLE and self._give_away(seat):
+                return
             seat.busy = False
             if seat.connection.interest != READ:
                 self._poll_for(seat, READ)
@@ -298,9 +320,30 @@ class GreenletWorker(ServerWorker):
             self._poll_for(seat, 0)
         del self._seats[seat.fd]
         self.discard(seat.connection)
+        self._after_departure()
+
+    def _give_away(self, seat: _Seat) -> bool:
+        """Have another worker go on with an idle connection; True: it is gone."""
+        connection = seat.connection
+        if not self.can_hand_over(connection):
+            return False
+        if connection.interest:
+            self._poll_for(seat, 0)
+        if not self.hand_over(connection):
+            return False
+        seat.busy = True
+        del self._seats[seat.fd]
+        self._after_departure()
+        return True
+
+    def _after_departure(self) -> None:
         self._adjust_listening()
-        if self._draining and not self.connections:
-            self._leave()
+        if self._draining and not self.connections and not self._over:
+            if self.clock() < self._accept_until:
+                # Who comes at the last moment is served.
+                self._empty_backlog()
+            if not self.connections:
+                self._leave()
 
     def wait(self, stream: Stream, want: int, deadline: float | None) -> None:
         """Let others run until the stream is ready; see ``net.stream.Wait``."""
@@ -332,33 +375,44 @@ class GreenletWorker(ServerWorker):
     # -- accepting -----------------------------------------------------------------------------------------------
 
     def _adjust_listening(self) -> None:
-        """Poll the listeners exactly while a connection could be accepted."""
-        wanted = self.listeners if not self._draining and self.may_accept else ()
+        """Poll the sources exactly while a connection could be accepted."""
+        wanted = self.sources if not self._draining and self.may_accept else ()
         if wanted is self._listening:
             return
         before, self._listening = self._listening, wanted
-        for listener in before:
-            self._poller.unregister(listener.fileno())
-        for listener in wanted:
-            self._poller.register(listener.fileno(), READ)
+        for source in before:
+            self._poller.unregister(source.fileno())
+        for source in wanted:
+            self._poller.register(source.fileno(), READ)
 
-    def _accept_some(self, listener: Listener) -> None:
+    def defer(self) -> None:
+        """Have siblings take what is handed over, for a moment; see ``ServerWorker.defer``."""
+        super().defer()
+        self.hub.later(DEFER_FOR, self._stop_deferring)
+
+    def _stop_deferring(self) -> None:
+        self.stop_deferring()
+        self._adjust_listening()
+
+    def _accept_some(self, source: Source) -> None:
         """Accept; one at a time where siblings do too, so that each of them gets its share."""
         if not self._listening:
             return
-        if self._has_siblings and listener.share is None:
-            self._accept(listener, 1)
+        if self._has_siblings and source.share is None:
+            self._accept(source, 1)
             # The process that registered first is woken first: go to the end of that queue, or it would take them all.
-            self._poller.unregister(listener.fileno())
-            self._poller.register(listener.fileno(), READ)
+            self._poller.unregister(source.fileno())
+            self._poller.register(source.fileno(), READ)
         else:
-            self._accept(listener, _ACCEPT_AT_ONCE)
+            self._accept(source, _ACCEPT_AT_ONCE)
         self._adjust_listening()
 
-    def _accept(self, listener: Listener, at_most: int) -> None:
+    def _accept(self, source: Source, at_most: int) -> None:
         for _ in range(at_most):
-            if len(self.connections) >= self.connection_limit or (connection := self.accept(listener)) is None:
+            if len(self.connections) >= self.connection_limit or (connection := self.accept(source)) is None:
                 return
+            if self._draining:
+                connection.drain(self.clock())
             seat = _Seat(connection)
             self._seats[seat.fd] = seat
             # Its request has usually arrived with it, so look before polling.
@@ -374,7 +428,11 @@ class GreenletWorker(ServerWorker):
         self._do_later(self._look_around, self.clock())
 
     def _look_around(self, now: float) -> None:
-        """See to what comes with time: deadlines, and a pause in accepting that is over."""
+        """See to what comes with time: deadlines, a pause in accepting that is over, a worker that is old."""
+        self.check_up(now)
+        self._look_for_overdue_jobs(now)
+        if self._draining:
+            self._go_on_leaving(now)
         for connection in self.overdue(now):
             seat = self._seats[connection.stream.fileno()]
             if not seat.busy:
@@ -382,31 +440,77 @@ class GreenletWorker(ServerWorker):
                 self._settle(seat, connection.expire(now))
         self._adjust_listening()
 
+    def _look_for_overdue_jobs(self, now: float) -> None:
+        """Interrupt what runs past its deadline; what goes on all the same is told of once more, and let be."""
+        deadlines = self._job_deadlines
+        if deadlines is None:
+            return
+        for deadline in deadlines.overdue(now):
+            frame = deadline.runner.gr_frame
+            if deadline.was_told:
+                deadlines.end(deadline)
+                report(self.log, deadline, now, frame, "it did not heed the interruption, so the worker is replaced")
+                self.retire(REASON)
+            else:
+                deadline.was_told = True
+                deadline.extend(deadlines.seconds)
+                report(self.log, deadline, now, frame, "it is interrupted")
+                self.hub.soon(self._interrupt, deadlines, deadline)
+
+    @staticmethod
+    def _interrupt(deadlines: JobDeadlines, deadline: JobDeadline) -> None:
+        """Raise an exception in a job; in the hub, as whatever switches to a greenlet that waits."""
+        if deadline in deadlines.running:
+            deadline.runner.throw(RequestOverdue("the request took too long"))
+
     def _obey(self, _fd: int) -> None:
         order = self.receive_order()
         self._adjust_listening()
         if order is Order.QUIT:
             self._leave()
-        elif order is not None and not self._draining:
-            self._drain(order)
+        elif order is not None:
+            self._begin_to_leave(order)
 
-    def _drain(self, order: Order) -> None:
-        if order is Order.DRAIN_LAST:
-            for listener in self._listeners.values():
-                self._accept(listener, self.connection_limit)
+    def _begin_to_leave(self, order: Order) -> None:
+        if not self._draining:
+            # From now on it looks around more often.
+            self.hub.cancel(self._next_beat)
+            self.hub.soon(self._beat)
         self._draining = True
         self._adjust_listening()
         now = self.clock()
+        self.begin_to_hand_over(now)
+        if order is Order.DRAIN_LAST:
+            self._accept_until = now + BACKLOG_FOR
+        self._drain(now)
+        self._after_departure()
+
+    def _drain(self, now: float) -> None:
+        """Bring all connections to their end, or to where another worker can take them over."""
         for seat in list(self._seats.values()):
             step = seat.connection.drain(now)
             if not seat.busy:
                 seat.busy = True
                 self._settle(seat, step)
-        if not self.connections:
-            self._leave()
-        # From now on it looks around more often.
-        self.hub.cancel(self._next_beat)
-        self.hub.soon(self._beat)
+
+    def _empty_backlog(self) -> None:
+        """Take every connection that waits to be accepted: on a full stop nobody else will."""
+        for source in self._sources.values():
+            self._accept(source, self.connection_limit)
+
+    def _go_on_leaving(self, now: float) -> None:
+        """Do what the order to leave could not do at once: there was no room, here or in the queue to others."""
+        if now < self._accept_until:
+            self._empty_backlog()
+        for seat in list(self._seats.values()):
+            if not seat.busy and self.can_hand_over(seat.connection):
+                seat.busy = True
+                self._settle(seat, _IDLE)
+                if not seat.busy:
+                    # It is still here: there is no room in the queue.
+                    if self.give_up_handing_over(now):
+                        self._drain(now)
+                    return
 
     def _leave(self) -> None:
         if not self._over:

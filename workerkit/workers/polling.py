@@ -9,15 +9,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, field
 
-from workerkit.net.listener import Listener
 from workerkit.net.poller import EDGE, EXCLUSIVE, READ, WRITE, Poller, make_poller, wait_for
 from workerkit.net.protocol import Connection, Next
 from workerkit.net.stream import Stream, raise_deadline
 from workerkit.process.scoreboard import Column
 from workerkit.workers.base import Order, WorkerContext
-from workerkit.workers.server import LOG_WITHIN, ConnectionOptions, ServerWorker
+from workerkit.workers.server import BACKLOG_FOR, DEFER_FOR, LOG_WITHIN, ConnectionOptions, ServerWorker, Source
 
-_SCAN_WHILE_DRAINING = 0.1
+_SCAN_WHILE_DRAINING = 0.02
 
 # Plain names for the loop: an attribute of an enum costs it 0.1 µs.
 _IDLE = Next.IDLE
@@ -46,18 +45,22 @@ class ThreadOptions(ConnectionOptions):
 class PollingWorker(ServerWorker):
     """The base of workers that keep their waiting connections in one poller."""
 
+    hands_over = True
+
     def __init__(self, context: WorkerContext) -> None:
         super().__init__(context)
         self.poller: Poller = make_poller()
         self.draining = False
-        self.listening: tuple[Listener, ...] = ()
-        """The listeners that are polled."""
+        self.listening: tuple[Source, ...] = ()
+        """The sources that are polled."""
         self.ran = False
         """Whether a job ran in this turn."""
         self._nudged = context.nudge.fileno()
         if self._nudged >= 0:
             self.poller.register(self._nudged, READ | EXCLUSIVE | EDGE)
-        self._listeners = {listener.fileno(): listener for listener in context.listeners}
+        self._sources = {source.fileno(): source for source in self.all_sources}
+        self._accept_until = 0.0
+        self._is_deferring = False
         self._again: dict[Connection, Next] = {}
         """Who has more to do without waiting for anything, and what: AGAIN, or RUN for a job that nobody took yet."""
         access = context.logs.access
@@ -80,10 +83,10 @@ class PollingWorker(ServerWorker):
         """Whether a new connection would be welcome now."""
         return not self.draining and self.may_accept
 
-    def accept_in_turn(self, listener: Listener | None, now: float) -> None:
-        """Take one new connection from a listener that has some; None: nobody waits anywhere."""
-        if listener is not None:
-            self.welcome(listener, now)
+    def accept_in_turn(self, source: Source | None, now: float) -> None:
+        """Take one new connection from a source that has some; None: nobody waits anywhere."""
+        if source is not None:
+            self.welcome(source, now)
 
     def patience(self) -> float:
         """Return for how many seconds the poller may wait."""
@@ -102,15 +105,15 @@ class PollingWorker(ServerWorker):
         now = self.clock()
         self.row.cells[_BEAT] = int(now * 1e9)
         self.ran = False
-        acceptable: Listener | None = None
+        acceptable: Source | None = None
         connections = self.connections
         for fd, _ in events:
             connection = connections.get(fd)
             if connection is not None:
                 if connection not in self._again:
                     self.advance(connection, now)
-            elif fd in self._listeners:
-                acceptable = self._listeners[fd]
+            elif fd in self._sources:
+                acceptable = self._sources[fd]
             elif fd == self._nudged:
                 self._look_again()
             elif not self.on_event(fd):
@@ -160,6 +163,8 @@ class PollingWorker(ServerWorker):
     def arrange(self, connection: Connection, step: Next) -> None:
         """Poll for what the connection asked for; touch the kernel only when that changes."""
         if step is _IDLE or step is _READ:
+            if self.draining and step is _IDLE and self._give_away(connection):
+                return
             if connection.interest != READ:
                 self._watch(connection, READ)
         elif step is Next.WRITE:
@@ -184,6 +189,13 @@ class PollingWorker(ServerWorker):
             self.poller.unregister(connection.stream.fileno())
             connection.interest = 0
 
+    def _give_away(self, connection: Connection) -> bool:
+        """Have another worker go on with an idle connection; True: it is gone."""
+        if not self.can_hand_over(connection):
+            return False
+        self.unwatch(connection)
+        return self.hand_over(connection)
+
     def _drop(self, connection: Connection) -> None:
         self._again.pop(connection, None)
         self.unwatch(connection)
@@ -192,33 +204,33 @@ class PollingWorker(ServerWorker):
     # -- accepting -----------------------------------------------------------------------------------------------
 
     def _adjust_listening(self) -> None:
-        """Poll the listeners exactly while a new connection would be welcome."""
-        wanted = self.listeners if self.wants_newcomers() else ()
+        """Poll the sources exactly while a new connection would be welcome."""
+        wanted = self.sources if self.wants_newcomers() else ()
         if wanted is self.listening:
             return
         before, self.listening = self.listening, wanted
-        for listener in before:
-            self.poller.unregister(listener.fileno())
-        for listener in wanted:
-            self.poller.register(listener.fileno(), READ | EXCLUSIVE)
+        for source in before:
+            self.poller.unregister(source.fileno())
+        for source in wanted:
+            self.poller.register(source.fileno(), _interest_in(source))
         if not wanted:
             self.context.nudge.give()
 
     def _look_again(self) -> None:
         """A sibling did not take what it was woken for: registering anew finds whoever waits now."""
-        for listener in self.listening:
-            self.poller.unregister(listener.fileno())
-            self.poller.register(listener.fileno(), READ | EXCLUSIVE)
+        for source in self.listening:
+            self.poller.unregister(source.fileno())
+            self.poller.register(source.fileno(), _interest_in(source))
 
-    def welcome(self, listener: Listener, now: float) -> Connection | None:
+    def welcome(self, source: Source, now: float) -> Connection | None:
         """Accept a connection and begin with it."""
-        connection = self.accept(listener)
+        connection = self.accept(source)
         if connection is not None:
-            if listener.share is None:
+            if source.share is None:
                 # The kernel wakes the process that registered first of those that wait: go to the end of that queue,
                 # or the same process would take every connection of a quiet hour.
-                self.poller.unregister(listener.fileno())
-                self.poller.register(listener.fileno(), READ | EXCLUSIVE)
+                self.poller.unregister(source.fileno())
+                self.poller.register(source.fileno(), _interest_in(source))
             # Its request has usually arrived with it, so look before polling.
             self.advance(connection, now)
         return connection
@@ -228,41 +240,84 @@ class PollingWorker(ServerWorker):
 
         Their requests wait for the next turn: a job that ran here could unwind the order that is being obeyed.
         """
-        for listener in self._listeners.values():
-            while len(self.connections) < self.connection_limit and (connection := self.accept(listener)) is not None:
+        now = self.clock()
+        for source in self._sources.values():
+            while len(self.connections) < self.connection_limit and (connection := self.accept(source)) is not None:
+                connection.drain(now)
                 self._again[connection] = Next.AGAIN
+
+    @property
+    def has_left(self) -> bool:
+        """Whether there is nothing more to do for a worker that drains. Who comes at the last moment is served."""
+        if not self.connections and self.clock() < self._accept_until:
+            self._empty_backlog()
+        return not self.connections
 
     # -- deadlines and orders ------------------------------------------------------------------------------------
 
     def scan(self, now: float) -> None:
-        """Look for deadlines that have passed."""
+        """See to what comes with time: deadlines, the order to leave, and whether this worker is old enough."""
         self._next_scan = now + self._scan_interval
+        self.check_up(now)
+        if self.draining:
+            self._go_on_leaving(now)
+        elif self._is_deferring:
+            self._is_deferring = False
+            self._scan_interval = self.beat_interval
+            self.stop_deferring()
         for connection in self.overdue(now):
             # One that is not polled has a job running, which keeps its own deadlines.
             if connection.interest:
                 self.arrange(connection, connection.expire(now))
 
+    def defer(self) -> None:
+        """Have siblings take what is handed over, until the next scan; see ``ServerWorker.defer``."""
+        super().defer()
+        self._is_deferring = True
+        self._scan_interval = DEFER_FOR
+        self._next_scan = self.clock() + DEFER_FOR
+
     def obey(self, order: Order | None) -> bool:
         """Carry out an order; False when the loop must end at once."""
         if order is Order.QUIT:
             return False
-        if order is not None and not self.draining:
+        if order is not None:
             now = self.clock()
-            if order is Order.DRAIN_LAST:
-                self._empty_backlog()
             self.draining = True
             self._scan_interval = _SCAN_WHILE_DRAINING
             self._next_scan = 0.0
-            for connection in list(self.connections.values()):
-                step = connection.drain(now)
-                # One that is not polled has a job running elsewhere, and goes on when that has ended; so does one
-                # whose job is still to be run.
-                if self._again.get(connection) is not _RUN and (connection.interest or connection in self._again):
-                    self.arrange(connection, step)
+            self.begin_to_hand_over(now)
+            self._drain(now)
+            if order is Order.DRAIN_LAST:
+                self._accept_until = now + BACKLOG_FOR
+                self._empty_backlog()
         return True
+
+    def _drain(self, now: float) -> None:
+        """Bring all connections to their end, or to where another worker can take them over."""
+        for connection in list(self.connections.values()):
+            step = connection.drain(now)
+            # One that is not polled has a job running elsewhere, and goes on when that has ended; so does one
+            # whose job is still to be run.
+            if self._again.get(connection) is not _RUN and (connection.interest or connection in self._again):
+                self.arrange(connection, step)
+
+    def _go_on_leaving(self, now: float) -> None:
+        """Do what the order to leave could not do at once: there was no room, here or in the queue to others."""
+        if now < self._accept_until:
+            self._empty_backlog()
+        for connection in list(self.connections.values()):
+            if connection.interest == READ and self.can_hand_over(connection):
+                self.arrange(connection, _IDLE)
+                if connection.interest:
+                    # It is still here: there is no room in the queue.
+                    if self.give_up_handing_over(now):
+                        self._drain(now)
+                    return
 
     def close(self) -> None:
         """Close what is left."""
+        self.oversee_no_more()
         for connection in list(self.connections.values()):
             self.discard(connection)
         self.poller.close()
@@ -272,3 +327,9 @@ class PollingWorker(ServerWorker):
         timeout = None if deadline is None else deadline - self.clock()
         if not wait_for(stream.fileno(), want, timeout):
             raise_deadline(want)
+
+
+def _interest_in(source: Source) -> int:
+    # A share is one worker's, and during a handing over its successor's too. To wake both costs less than a nudge,
+    # which might reach a worker that polls another share.
+    return READ | EXCLUSIVE if source.share is None else READ

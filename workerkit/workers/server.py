@@ -11,17 +11,35 @@ import socket
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from workerkit.errors import ConfigError
-from workerkit.net.listener import Listener
+from workerkit.net.certificates import Certificates, TlsSource
+from workerkit.net.handover import HandedOver, Handover
+from workerkit.net.job_deadline import JobDeadlines
+from workerkit.net.listener import Listener, ListenerOptions
 from workerkit.net.protocol import Connection, Next, Protocol
 from workerkit.net.stream import Stream
 from workerkit.process.scoreboard import Column
+from workerkit.process.states import State
 from workerkit.workers.base import Worker, WorkerContext
+from workerkit.workers.overdue import Overseer
+
+if TYPE_CHECKING:
+    from workerkit.net.caps import AddressCap
+    from workerkit.net.tls import TlsServer
 
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE = 0.5
+
+HAND_OVER_FOR = 2.0
+"""Seconds for which a leaving worker keeps idle connections that nobody has taken; then they are drained."""
+
+DEFER_FOR = 0.02
+"""Seconds for which a worker leaves connections that are handed over to siblings that have fewer."""
+
+BACKLOG_FOR = 1.0
+"""Seconds for which workers go on accepting on a full stop, while somebody still waits."""
 
 LOG_WITHIN = 0.05
 """For how many seconds at most a line of the access log waits for others, to be written together with them."""
@@ -37,8 +55,17 @@ class ConnectionOptions:
     )
 
 
+Source = Listener | Handover
+"""Where connections wait: for clients it is a listener, for workers that leave it is the hand-over."""
+
+
 class ServerWorker(Worker):
-    """The base of all workers that accept connections."""
+    """The base of all workers that accept connections.
+
+    A class with ``hands_over`` accepts from all of its ``sources``, and while it drains it offers each connection
+    that waits with ``Next.IDLE`` to ``hand_over``. Then clients that keep their connections open do not notice that
+    workers are replaced.
+    """
 
     Options: ClassVar[type] = ConnectionOptions
 
@@ -50,9 +77,18 @@ class ServerWorker(Worker):
         self.connections: dict[int, Connection] = {}
         self.listeners: tuple[Listener, ...] = ()
         """Whom this worker accepts from: all of the context's, but with ``--reuse-port`` only its share of them."""
+        self.sources: tuple[Source, ...] = ()
+        """Those, and what other workers hand over."""
+        self._handover = context.handover if self.hands_over and context.tls is None else None
+        self._hand_over_until = 0.0
+        self._has_deferred = False
+        """Whether siblings have had their chance to take the next connection that is handed over."""
         self.listen_to([context.number % (1 + max((listener.share or 0 for listener in context.listeners), default=0))])
         self.accept_paused_until = 0.0
-        self._served: Protocol | None = None
+        self._connect: Callable[[Stream], Connection]
+        self._tls: TlsServer | None = None
+        self._cap: AddressCap | None = None
+        self._overseer: Overseer | None = None
 
     def boot(self) -> None:
         """Load the protocol and check that this class can run its jobs.
@@ -68,7 +104,61 @@ class ServerWorker(Worker):
                 f"{type(self).__name__} runs jobs of the kinds {', '.join(sorted(self.jobs))}; "
                 f"{type(self.protocol).__name__} needs {self.protocol.job!r}"
             )
-        self._served = self.protocol
+        self._connect = self.protocol.connect
+        if self.context.tls is not None:
+            self._serve_by_tls(self.context.tls, self.protocol)
+        if self.context.listening is not None:
+            self._guard(self.context.listening)
+        if self.protocol.job_deadlines is not None:
+            self.oversee(self.protocol.job_deadlines)
+
+    def oversee(self, deadlines: JobDeadlines) -> None:
+        """Begin to look for jobs that run past their deadline: here in a thread, which can only tell of them.
+
+        A class that can interrupt a job, or look in its own loop, does that instead.
+        """
+        self._overseer = Overseer(deadlines, self.log, self.retire)
+        self._overseer.start()
+
+    def oversee_no_more(self) -> None:
+        """End what ``oversee`` has begun; to be called at the end of ``run()``."""
+        if self._overseer is not None:
+            self._overseer.stop()
+            self._overseer = None
+
+    def describe_jobs(self) -> list[str]:
+        """Return what each connection says; see ``Worker.describe_jobs``."""
+        now = self.clock()
+        told = (connection.describe_job(now) for connection in list(self.connections.values()))
+        return [job for job in told if job is not None]
+
+    def _serve_by_tls(self, source: TlsSource, protocol: Protocol) -> None:
+        from workerkit.net.tls import TlsServer  # noqa: PLC0415  it imports ssl, which others need not
+
+        self._tls = TlsServer(source.options, source.certificates(), protocol, self.log)
+        self._connect = self._tls.connect
+
+    def _guard(self, options: ListenerOptions) -> None:
+        """Put in front of conversations what is asked of a connection before it may begin one; most ask nothing."""
+        if options.connections_per_address > 0:
+            from workerkit.net.caps import AddressCap  # noqa: PLC0415  as below
+
+            self._cap = AddressCap(options.connections_per_address, self._connect, self.log, self.clock)
+            self._connect = self._cap.connect
+        if options.proxy_protocol != "off":
+            from workerkit.net.proxied import ProxyGate  # noqa: PLC0415  only those who have asked for it pay for it
+
+            self._connect = ProxyGate(options, self._connect, self.log, self.clock).connect
+
+    def renew_certificates(self, memory: int) -> str:
+        """Use other certificates for new connections; see ``Worker.renew_certificates``."""
+        if self._tls is None:
+            return "this worker does not speak TLS"
+        try:
+            self._tls.renew(Certificates.unseal(memory))
+        except ConfigError as error:
+            return str(error)
+        return ""
 
     @abstractmethod
     def wait(self, stream: Stream, want: int, deadline: float | None) -> None:
@@ -79,6 +169,13 @@ class ServerWorker(Worker):
         self.listeners = tuple([
             listener for listener in self.context.listeners if listener.share is None or listener.share in shares
         ])
+        self.stop_deferring()
+
+    @property
+    def all_sources(self) -> tuple[Source, ...]:
+        """The sources of all workers of the pool, which are to be empty when the last of them leaves."""
+        listeners = self.context.listeners
+        return listeners if self._handover is None else (*listeners, self._handover)
 
     @property
     def may_accept(self) -> bool:
@@ -87,20 +184,22 @@ class ServerWorker(Worker):
             not self.accept_paused_until or self.clock() >= self.accept_paused_until
         )
 
-    def accept(self, listener: Listener) -> Connection | None:
+    def accept(self, source: Source) -> Connection | None:
         """Take one waiting connection; None when there is none to be had now.
 
         Four outcomes: got one; nothing there (a sibling was faster, or the client left); out of descriptors or
         memory (accepting pauses, serving goes on); the listener is closed (it is no longer ours to accept from).
         """
+        if isinstance(source, Handover):
+            return self._adopt(source)
         try:
-            accepted, peer = listener.accept()
+            accepted, peer = source.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return None
         except OSError as error:
             self._accept_failed(error)
             return None
-        return self._admit(accepted, peer, listener)
+        return self._admit(accepted, peer, source)
 
     def _accept_failed(self, error: OSError) -> None:
         if error.errno in _OUT_OF_RESOURCES:
@@ -112,19 +211,118 @@ class ServerWorker(Worker):
             self.log.debug("A connection was lost before it was accepted: %s", error)
 
     def _admit(self, accepted: socket.socket, peer: object, listener: Listener) -> Connection:
-        assert self._served is not None  # noqa: S101  boot() set it
-        stream = Stream(accepted, peer, listener.address, self.wait)
-        connection = self._served.connect(stream)
+        connection = self._connect(Stream(accepted, peer, listener.address, self.wait))
         self.connections[accepted.fileno()] = connection
         cells = self.row.cells
         cells[Column.ACCEPTED] += 1
         cells[Column.CONNECTIONS] = len(self.connections)
         return connection
 
+    # -- from one worker to another ------------------------------------------------------------------------------
+
+    def _adopt(self, handover: Handover) -> Connection | None:
+        """Take a connection that another worker has handed over, if there is one, and no sibling should have it."""
+        if not self._has_deferred and self._should_defer():
+            self.defer()
+            return None
+        try:
+            taken = handover.receive()
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError as error:
+            self._accept_failed(error)
+            return None
+        protocol = self.protocol
+        assert protocol is not None  # noqa: S101  boot() has loaded it
+        if taken.protocol != _name(protocol):
+            self.log.info("Closed a connection that was handed over in another protocol, %s", taken.protocol)
+            taken.socket.close()
+            return None
+        stream = Stream(taken.socket, taken.peer, taken.local, self.wait)
+        if self._cap is not None:
+            self._cap.hold(stream)
+        connection = protocol.adopt(stream, taken.state)
+        connection.deadline = taken.deadline
+        self.connections[taken.socket.fileno()] = connection
+        self.row.cells[Column.CONNECTIONS] = len(self.connections)
+        self._has_deferred = False
+        return connection
+
+    def _should_defer(self) -> bool:
+        """Tell whether a sibling is newer, or has fewer connections: the first that is ready would get them all."""
+        cells = self.row.cells
+        ready = [
+            row.cells
+            for row in self.context.siblings
+            if row.cells[Column.STATE] == State.READY and row.cells[Column.POOL] == cells[Column.POOL]
+        ]
+        if len(ready) < 2 or self.protocol is None or self.protocol.leaving:
+            return False
+        newest = max(sibling[Column.GENERATION] for sibling in ready)
+        held = sum(sibling[Column.CONNECTIONS] for sibling in ready)
+        return cells[Column.GENERATION] < newest or len(self.connections) * len(ready) > held
+
+    def defer(self) -> None:
+        """Leave what is handed over to siblings, for ``DEFER_FOR`` seconds; then call ``stop_deferring``."""
+        self._has_deferred = True
+        self.sources = self.listeners
+
+    def stop_deferring(self) -> None:
+        """Take what is handed over again, if this class does; harmless at any time."""
+        self.sources = self.listeners if self._handover is None else (*self.listeners, self._handover)
+
+    def can_hand_over(self, connection: Connection) -> bool:
+        """Tell whether another worker could go on with a connection of this one, which is leaving."""
+        protocol = self.protocol
+        return protocol is not None and protocol.hands_over and connection.export() is not None
+
+    def hand_over(self, connection: Connection) -> bool:
+        """Give a connection to another worker, and forget it here; False: not now, or never, so go on with it.
+
+        Called for a connection that waits with ``Next.IDLE``, and that this worker does not poll: what is polled
+        here would go on to be, whoever has it.
+        """
+        protocol, handover = self.protocol, self._handover
+        if protocol is None or handover is None or not protocol.hands_over:
+            return False
+        state = connection.export()
+        if state is None:
+            return False
+        stream = connection.stream
+        if not handover.send(
+            HandedOver(stream.socket, stream.peer, stream.local, _name(protocol), state, connection.deadline)
+        ):
+            return False
+        self.discard(connection)
+        return True
+
+    def begin_to_hand_over(self, now: float) -> None:
+        """Note when this worker began to leave; called with each order to drain, before connections are drained."""
+        self._hand_over_until = now + HAND_OVER_FOR
+
+    def give_up_handing_over(self, now: float) -> bool:
+        """Tell whether nobody takes idle connections, for too long; then they are to be drained once more.
+
+        Called now and then by a leaving worker that still has connections to hand over.
+        """
+        if self.protocol is None or not self.protocol.hands_over or now < self._hand_over_until:
+            return False
+        self.protocol.hands_over = False
+        return True
+
+    def retire(self, reason: str) -> None:
+        """Ask to be replaced; see ``Worker.retire``. Connections stay open: they are handed over."""
+        if not self.retiring and self.protocol is not None:
+            self.protocol.hands_over = self._handover is not None
+        super().retire(reason)
+
+    # -- jobs ----------------------------------------------------------------------------------------------------
+
     def decline(self, connection: Connection) -> None:
         """Make the exchange that is about to run its connection's last: the client comes back by the backlog.
 
-        Not for dialogues: one that has not begun would find its input at an end.
+        Not where another worker will take the connection over; and not for dialogues: one that has not begun would
+        find its input at an end.
         """
         if self.protocol is not None and self.protocol.job == "call":
             connection.drain(self.clock())
@@ -151,8 +349,11 @@ class ServerWorker(Worker):
 
     def discard(self, connection: Connection) -> None:
         """Close a connection and forget it."""
-        self.connections.pop(connection.stream.fileno(), None)
+        fd = connection.stream.fileno()
+        self.connections.pop(fd, None)
         connection.close()
+        if self._cap is not None:
+            self._cap.release(fd)
         connection.stream.close()
         self.row.cells[Column.CONNECTIONS] = len(self.connections)
 
@@ -167,3 +368,8 @@ class ServerWorker(Worker):
             for connection in list(self.connections.values())
             if connection.deadline is not None and connection.deadline <= now
         ]
+
+
+def _name(protocol: Protocol) -> str:
+    kind = type(protocol)
+    return f"{kind.__module__}:{kind.__qualname__}"

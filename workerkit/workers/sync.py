@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from workerkit.net.listener import Listener
 from workerkit.net.poller import READ
 from workerkit.net.protocol import Connection, Next
 from workerkit.net.stream import Stream
@@ -28,6 +27,7 @@ from workerkit.process.scoreboard import Column, Row
 from workerkit.process.states import State
 from workerkit.workers.base import WorkerContext
 from workerkit.workers.polling import PollingWorker, ThreadOptions
+from workerkit.workers.server import Source
 
 _PATIENCE = 0.05
 _LONG = 0.1
@@ -46,6 +46,7 @@ class SyncWorker(PollingWorker):
     """One request at a time; the default."""
 
     jobs = frozenset({"call"})
+    reforks = True
     Options: ClassVar[type] = ThreadOptions
 
     @classmethod
@@ -65,7 +66,7 @@ class SyncWorker(PollingWorker):
     def run(self) -> None:
         """Serve until told to leave."""
         self.poller.register(self.orders, READ)
-        while not (self.draining and not self.connections) and self.turn():
+        while not (self.draining and self.has_left) and self.turn():
             pass
         self.close()
 
@@ -103,19 +104,19 @@ class SyncWorker(PollingWorker):
         """Whether a new connection would not become a hostage."""
         return self._newcomer is None and not self.draining and self.may_accept
 
-    def accept_in_turn(self, listener: Listener | None, now: float) -> None:
+    def accept_in_turn(self, source: Source | None, now: float) -> None:
         """Accept, unless this worker is at work and a sibling may be free."""
-        if listener is None:
+        if source is None:
             self._declined_since = None
             return
-        if self.ran and self._has_siblings and listener.share is None:
+        if self.ran and self._has_siblings and source.share is None:
             if self._declined_since is None:
                 self._declined_since = now
                 self.context.nudge.give()
             if now - self._declined_since < _PATIENCE:
                 return
         self._declined_since = None
-        connection = self.welcome(listener, now)
+        connection = self.welcome(source, now)
         if connection is not None and connection.interest and self._has_siblings and now < self._decline_until:
             self._newcomer = connection
             self._newcomer_until = now + _FIRST_REQUEST

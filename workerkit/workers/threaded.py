@@ -24,7 +24,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from workerkit.net.poller import READ, make_poller
 from workerkit.net.protocol import Connection, Next
@@ -79,11 +79,14 @@ class ThreadedWorker(PollingWorker):
     multithread = True
     Options: ClassVar[type] = ThreadOptions
 
+    @classmethod
+    def at_once(cls, options: Any) -> int:
+        """Return the number of threads."""
+        return _THREADS if options.threads is None else max(1, options.threads)
+
     def __init__(self, context: WorkerContext) -> None:
         super().__init__(context)
-        options = context.class_options
-        assert isinstance(options, ThreadOptions)  # noqa: S101  Options says so
-        threads = _THREADS if options.threads is None else max(1, options.threads)
+        threads = self.at_once(context.class_options)
         self._threads = [_JobThread(self, number) for number in range(threads)]
         self._idle = list(self._threads)
         self._runnable: deque[Connection] = deque()
@@ -204,8 +207,8 @@ class ThreadedWorker(PollingWorker):
         self._next_welcome = now + _LOOK
         due = min(self.finished_jobs - self._welcomed_for, len(self._threads))
         self._welcomed_for = self.finished_jobs
-        for listener in self.listeners:
-            while due > 0 and super().wants_newcomers() and (connection := self.accept(listener)) is not None:
+        for source in self.sources:
+            while due > 0 and super().wants_newcomers() and (connection := self.accept(source)) is not None:
                 self.advance(connection, now)
                 due -= 1
 
@@ -217,7 +220,7 @@ class ThreadedWorker(PollingWorker):
             while self._leader is thread and not self._over:
                 while (connection := self._next_runnable()) is not None:
                     self.arrange(connection, self.run_job(connection))
-                if not self.turn() or (self.draining and not self.connections):
+                if not self.turn() or (self.draining and self.has_left):
                     self._end()
                     return
         except _LeadLost:
@@ -325,7 +328,7 @@ class ThreadedWorker(PollingWorker):
         """Take what the main thread wants of the leader; or, in the main thread, an order itself."""
         if fd == self.orders:
             self._on_watch_event(fd)
-        else:
+        elif fd == self._leader_wakes:
             _empty(fd)
         order, self._order = self._order, None
         return self.obey(order) and not self._over

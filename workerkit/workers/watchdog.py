@@ -62,7 +62,14 @@ def _describe(blocking: FrameType) -> str:
     """Return the stack that holds the hub up, and what waits for it."""
     import traceback  # noqa: PLC0415  only a worker in trouble pays for it
 
-    parts = ["".join(traceback.format_stack(blocking))]
+    return f"{''.join(traceback.format_stack(blocking))}\n{describe_suspended()}".rstrip()
+
+
+def describe_suspended() -> str:
+    """Return the stacks of the greenlets that wait, each stack once."""
+    import traceback  # noqa: PLC0415  as above
+
+    parts: list[str] = []
     waiting: dict[str, int] = {}
     for frame in _suspended():
         stack = "".join(traceback.format_stack(frame))

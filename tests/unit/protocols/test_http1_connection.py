@@ -12,6 +12,7 @@ from http1_peer import (
     MEGABYTE,
     Connect,
     Environ,
+    Peer,
     StartResponse,
     chunked,
     count_files,
@@ -146,9 +147,9 @@ def test_a_body_that_stops_coming_is_408(connect: Connect) -> None:
     peer.send(request[:-50])
     peer.drive()
     peer.clock.now += 8.0
-    peer.send(b"x")
+    peer.send(b"x" * 8)
     peer.drive()
-    assert peer.time_left == 9.0
+    assert peer.time_left == pytest.approx(1.0 + 8 / 500), "a few bytes buy what they are worth"
 
     peer.carry_out(peer.connection.expire(peer.clock() + 9.0))
     assert replies(peer.receive())[0].status == 408
@@ -435,3 +436,59 @@ def test_a_connection_that_is_closed_keeps_no_file(connect: Connect, monkeypatch
 
     peer.close()
     assert [file.closed for file in made] == [True]
+
+
+def adopt(peer: Peer) -> Peer:
+    """Have the connection go on in another object, as in another worker."""
+    state = peer.connection.export()
+    assert state is not None
+    peer.connection = peer.protocol.adopt(peer.connection.stream, state)
+    return peer
+
+
+def test_an_idle_connection_can_go_to_another_worker(connect: Connect) -> None:
+    """Between requests, and before the first, it goes on where it is taken to."""
+    peer = connect(echo)
+    peer.drive()
+    adopt(peer)
+    assert [reply.status for reply in peer.ask(post(b"one"))] == [200]
+    adopt(peer)
+
+    assert [reply.body for reply in peer.ask(post(b"two"))] == [b"two"]
+
+
+@pytest.mark.parametrize("begun", [b"\r", b"\r\n", b"G", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nx"])
+def test_a_request_that_has_begun_keeps_its_connection_here(connect: Connect, begun: bytes) -> None:
+    """From its first byte on, were it of the empty line before it, a request is read by one worker."""
+    peer = connect(echo)
+    peer.send(begun)
+    peer.drive()
+
+    assert peer.connection.export() is None
+
+
+def test_draining_promises_what_another_worker_will_hold(connect: Connect) -> None:
+    """While others take idle connections over, responses let the connection stay, and its deadline is not cut."""
+    peer = connect(echo, keepalive=30.0)
+    peer.protocol.hands_over = True
+    peer.drive()
+    assert peer.connection.drain(peer.clock.now) is Next.IDLE
+    [reply] = peer.ask(post(b"one"))
+
+    assert "connection" not in reply.headers
+    assert peer.time_left == 30.0
+    assert peer.connection.export() is not None
+
+
+def test_draining_again_ends_it(connect: Connect) -> None:
+    """When nobody takes it after all, an idle connection gets a moment, and the next response is the last."""
+    peer = connect(echo, keepalive=30.0)
+    peer.protocol.hands_over = True
+    peer.ask(post(b"one"))
+    peer.connection.drain(peer.clock.now)
+    peer.protocol.hands_over = False
+    peer.connection.drain(peer.clock.now)
+
+    assert peer.time_left == 2.0
+    [reply] = peer.ask(post(b"two"))
+    assert reply.headers["connection"] == "close"

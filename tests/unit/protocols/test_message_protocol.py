@@ -324,3 +324,58 @@ def test_each_connection_may_remember(talk: Talk) -> None:
 def test_it_runs_everywhere() -> None:
     """Its jobs are calls, which every worker class runs."""
     assert MessageProtocol.job == "call"
+
+
+def test_an_idle_conversation_can_go_to_another_worker(talk: Talk) -> None:
+    """Between messages nothing need be known of it, and the deadline that is set goes on to hold there."""
+    protocol = Lines()
+    conversation = talk(protocol)
+    assert conversation.exchange(b"word\n") == b"WORD\n"
+    assert conversation.connection.export() == b""
+
+    adopted = protocol.adopt(conversation.stream, b"")
+    adopted.deadline = START + 7.0
+    assert adopted.advance(conversation.now) is Next.IDLE
+    assert adopted.deadline == START + 7.0
+
+
+def test_a_message_that_has_begun_stays(talk: Talk) -> None:
+    """A conversation that holds a part of a message cannot go."""
+    conversation = talk(Lines())
+    conversation.exchange(b"wo")
+
+    assert conversation.connection.export() is None
+
+
+def test_a_conversation_that_may_know_something_stays(talk: Talk) -> None:
+    """A subclass is not let go behind its back, and closes when its worker leaves."""
+
+    class Knows(MessageConnection):
+        __slots__ = ()
+
+    class Keeps(Lines):
+        def connect(self, stream: Stream) -> MessageConnection:
+            return Knows(stream, self)
+
+    protocol = Keeps()
+    protocol.hands_over = True
+    conversation = talk(protocol)
+    conversation.exchange(b"word\n")
+    assert conversation.connection.export() is None
+
+    conversation.connection.drain(conversation.now)
+    while conversation.advance() is Next.AGAIN:
+        pass
+    assert conversation.has_ended()
+
+
+def test_a_conversation_that_will_go_does_not_end(talk: Talk) -> None:
+    """While others take idle connections over, to drain one ends nothing."""
+    protocol = Lines()
+    protocol.hands_over = True
+    conversation = talk(protocol)
+    conversation.exchange(b"word\n")
+    conversation.connection.drain(conversation.now)
+
+    assert conversation.exchange(b"again\n") == b"AGAIN\n"
+    assert conversation.advance() is Next.IDLE

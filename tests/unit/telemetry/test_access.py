@@ -75,7 +75,7 @@ def written(tmp_path: Path, line_format: str, **facts: object) -> str:
         ("%(M)s", "1234"),
         ("%(D)s", "1234567"),
         ("%(L)s", "1.234568"),
-        ("%(p)s", f"<{os.getpid()}>"),
+        pytest.param("%(p)s", f"<{os.getpid()}>", id="%(p)s"),
         ("%({host}i)s", "shop.example"),
         ("%({Referer}i)s", "-"),
         ("%({x-cache}o)s", "miss"),

@@ -81,11 +81,11 @@ def test_run_is_all_that_must_be_written() -> None:
     ("messages", "order"),
     [
         ([], None),
-        ([Drain(last=False)], Order.DRAIN),
-        ([Drain(last=True)], Order.DRAIN_LAST),
+        ([Drain(last=False, hand_over=False)], Order.DRAIN),
+        ([Drain(last=True, hand_over=False)], Order.DRAIN_LAST),
         ([Quit()], Order.QUIT),
-        ([Drain(last=True), Quit()], Order.QUIT),
-        ([Quit(), Drain(last=False)], Order.QUIT),
+        ([Drain(last=True, hand_over=False), Quit()], Order.QUIT),
+        ([Quit(), Drain(last=False, hand_over=False)], Order.QUIT),
         ([ReopenLogs()], None),
         ([Ready()], None),
     ],
@@ -205,7 +205,7 @@ def test_a_life_in_order(crew: Crew, diary: int) -> None:
     """prepare, construction, boot, the lifespan around run; ready when run begins; exit code 0 at the end."""
     pid = crew.spawn(Diary, lifespan=lifespan)
     assert crew.await_message() == Ready()
-    crew.send(Drain(last=True))
+    crew.send(Drain(last=True, hand_over=False))
 
     assert crew.exit_code(pid) == 0
     assert os.read(diary, 1000).decode().split() == ["prepare", "init", "boot", "enter", "run", "leave"]
@@ -336,7 +336,7 @@ def test_a_signal_to_a_worker_reaches_the_arbiter(crew: Crew, number: int) -> No
     os.kill(pid, number)
 
     assert crew.await_message() == Signalled(number)
-    crew.send(Drain(last=False))
+    crew.send(Drain(last=False, hand_over=False))
     assert crew.exit_code(pid) == 0
 
 

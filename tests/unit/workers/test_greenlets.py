@@ -180,7 +180,7 @@ def test_a_drained_dialogue_sees_the_end_of_input(crew: Crew) -> None:
     client = crew.connect()
     client.sendall(b"hello\n")
     line(client)
-    crew.send(Drain(last=False))
+    crew.send(Drain(last=False, hand_over=False))
 
     assert line(client) == b"bye\n"
     assert at_end(client)
@@ -250,7 +250,7 @@ class Mistaken(Unpatched):
 def test_the_workers_own_fault_ends_it(crew: Crew) -> None:
     """A fault outside any connection is not survived in silence: the worker says so and is replaced."""
     pid = start(crew, Calls, Mistaken)
-    crew.send(Drain(last=False))
+    crew.send(Drain(last=False, hand_over=False))
 
     failed = crew.await_message()
 

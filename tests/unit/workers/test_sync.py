@@ -148,7 +148,7 @@ def test_a_worker_serves_until_it_is_told_to_leave(crew: Crew) -> None:
         assert [read_response(client)[1] for client in clients] == [target.encode()] * 3
     for client in clients:
         client.close()
-    crew.send(Drain(last=False))
+    crew.send(Drain(last=False, hand_over=False))
 
     assert crew.exit_code(pid) == 0
     assert (crew.board.row(0)[Column.REQUESTS], crew.board.row(0)[Column.CONNECTIONS]) == (6, 0)
@@ -164,7 +164,7 @@ def test_a_drained_worker_finishes_what_has_begun(crew: Crew, gate: Gate) -> Non
     read_response(idle)
     held = crew.connect(request("/gate"))
     gate.await_entry()
-    crew.send(Drain(last=False))
+    crew.send(Drain(last=False, hand_over=False))
     gate.open()
     half.sendall(request("/half")[20:])
 
@@ -185,7 +185,7 @@ def test_on_a_full_stop_the_backlog_is_served(crew: Crew, gate: Gate) -> None:
     held = crew.connect(request("/gate"))
     gate.await_entry()
     waiting = [crew.connect(request(f"/{number}")) for number in range(5)]
-    crew.send(Drain(last=True))
+    crew.send(Drain(last=True, hand_over=False))
     gate.open()
 
     assert [read_response(client)[1] for client in waiting] == [b"/%d" % number for number in range(5)]
@@ -202,7 +202,7 @@ def test_on_a_reload_the_backlog_is_left_to_the_successors(crew: Crew, gate: Gat
     held = crew.connect(request("/gate"))
     gate.await_entry()
     crew.connect(request("/later"))
-    crew.send(Drain(last=False))
+    crew.send(Drain(last=False, hand_over=False))
     gate.open()
     read_response(held)
     held.close()
@@ -338,7 +338,7 @@ def test_who_stops_listening_nudges_the_siblings(crew: Crew, start: Start) -> No
     loop = start(workers=2)
     loop.turn()
     nudges(crew)
-    crew.send(Drain(last=False))
+    crew.send(Drain(last=False, hand_over=False))
     loop.turn(2)
 
     assert nudges(crew) == 1
@@ -648,7 +648,7 @@ def test_an_order_to_leave_closes_connections_that_want_more_turns(crew: Crew, s
     client = crew.connect()
     loop.turn_until(lambda: len(loop.worker.connections) == 1)
     loop.turn(3)
-    crew.send(Drain(last=False))
+    crew.send(Drain(last=False, hand_over=False))
 
     assert not loop.turn()
     assert client.recv(1) == b""

@@ -103,7 +103,7 @@ def test_the_protocol_is_told_before_the_order_is_carried_out(crew: Crew) -> Non
     crew.send(ReopenLogs())
     worker.receive_order()
     assert not protocol.leaving
-    crew.send(Drain(last=False))
+    crew.send(Drain(last=False, hand_over=False))
     worker.receive_order()
     assert protocol.leaving
 

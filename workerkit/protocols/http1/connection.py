@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from workerkit.errors import DeadlineExceeded, Disconnected, ProtocolError
+from workerkit.errors import ApplicationError, DeadlineExceeded, Disconnected, ProtocolError, RequestOverdue
 from workerkit.http import response
 from workerkit.http.response import BodyMode
 from workerkit.net.protocol import Job, Next
 from workerkit.protocols.endings import LINGER_FOR, read_away
-from workerkit.protocols.http1.phases import BODY, CLOSED, DISCARD, FLUSH, HEAD, IDLE, LINGER, WAITING_FOR
+from workerkit.protocols.http1.phases import BODY, CALL, CLOSED, DISCARD, FLUSH, HEAD, IDLE, LINGER, WAITING_FOR
 from workerkit.protocols.http1.reader import Http1Reader
 
 _DISCARD_LIMIT: Final = 65536
 _DISCARD_FOR: Final = 1.0
 _GRACE: Final = 2.0
+_NEW: Final = b"new"
+_USED: Final = b"used"
 
 # Plain names, because an attribute of an enum costs the request path 0.1 µs each time.
 _AGAIN: Final = Next.AGAIN
@@ -48,19 +50,48 @@ class Http1Connection(Http1Reader):
         """Answer 408 to a request that did not arrive in time (RFC 9110 section 15.5.9); close in silence otherwise."""
         if self._phase in (BODY, HEAD):
             return self._refuse(ProtocolError("the request did not arrive in time", 408), now)
+        if self._phase == FLUSH:
+            self.deadline = self._reader_deadline(now)
+            if self.deadline > now:
+                return Next.WRITE
+            # Or the kernel would go on offering what it still holds.
+            self.stream.reset_on_close()
         self._phase = CLOSED
         return Next.CLOSE
 
     def drain(self, now: float) -> Next:
-        """Make the response under way the last one; an idle client gets a moment, for its request may be on its way."""
-        self._leaving = True
-        if self._protocol.leaving:
+        """Make the response under way the last one; an idle client gets a moment, for its request may be on its way.
+
+        A connection that another worker will take over is promised to stay open, as ever.
+        """
+        protocol = self._protocol
+        if protocol.leaving:
             self._tell_of_drain()
+        if protocol.hands_over and self._is_plain:
+            return Next.AGAIN if self._received else WAITING_FOR[self._phase]
+        self._leaving = True
         if self._phase == IDLE and not self._received:
             grace = now + _GRACE
             self.deadline = grace if self.deadline is None else min(self.deadline, grace)
             return Next.IDLE
         return Next.AGAIN if self._received else WAITING_FOR[self._phase]
+
+    def export(self) -> bytes | None:
+        """Tell whether a request has come before, if nothing of the next one has; see ``Connection.export``."""
+        if self._phase != IDLE or self._received or not self._reader.is_empty or not self._is_plain:
+            return None
+        return _NEW if self._reader.cache is None else _USED
+
+    def adopted(self, state: bytes) -> Http1Connection:
+        """Go on where another worker's connection has stopped."""
+        if state == _USED:
+            self._reader.cache = self._protocol.fields_cache
+        return self
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether its bytes on the wire mean the same to another process: with TLS, they do not."""
+        return self.stream.layer is None
 
     def close(self) -> None:
         """Let go of buffers and files."""
@@ -72,6 +103,24 @@ class Http1Connection(Http1Reader):
             self.stream.shut_read()
 
     # -- the job -----------------------------------------------------------------------------------------------------
+
+    def early_hints(self, fields: Iterable[tuple[str, str]]) -> None:
+        """Send a 103 with these fields at once; nothing, if the response's head has left.
+
+        Called by the application, in the job.
+
+        Raises:
+            ApplicationError: A field breaks HTTP, or the request has ended; nothing was sent.
+            Disconnected: The client is gone.
+        """
+        if self._phase != CALL:
+            raise ApplicationError("early hints were given after the request had ended")
+        # A client of HTTP/1.0 knows no response but the last (RFC 9110 section 15.2).
+        if self.started or self._handed_over or not self.head.minor:
+            return
+        from workerkit.http.early_hints import render  # noqa: PLC0415  few applications give any
+
+        self._send((render(fields),))
 
     def _answer(self) -> bool:
         """Run the gateway; return whether the request failed. This is the job."""
@@ -87,9 +136,15 @@ class Http1Connection(Http1Reader):
         try:
             protocol.gateway(self)
             self._finish()
-        except (Disconnected, DeadlineExceeded) as error:
+        except Disconnected as error:
             protocol.log.debug("%s %s: %s", self.head.method, self.head.path, error)
             self._abort()
+        except DeadlineExceeded as error:
+            # A body that did not come; or a response that was not taken, which has begun and can only end.
+            self._fail(408, str(error))
+        except RequestOverdue as error:
+            self._fail(error.status, str(error))
+            failed = True
         except ProtocolError as error:
             # The rest of a streamed body broke the rules while the application was reading it.
             self._fail(error.status, str(error))
@@ -143,13 +198,11 @@ class Http1Connection(Http1Reader):
     def _flush(self, now: float) -> Next:
         outbox = self._outbox
         if outbox is not None:
-            before = outbox.size
             if not outbox.flush():
-                if self.deadline is None or outbox.size < before:
-                    self.deadline = now + self._protocol.options.write_timeout
+                self.deadline = self._reader_deadline(now)
                 return Next.WRITE
             outbox.close()
-            self._outbox = None
+            self._outbox = self._draught = None
         self._close_body()
         if not self._keep_alive:
             return self._linger(now) if self._may_still_send() else self._end()
@@ -223,7 +276,7 @@ class Http1Connection(Http1Reader):
         if self._outbox is not None and not self._outbox.flush():
             self._must_linger = True
             self._phase = FLUSH
-            self.deadline = now + self._protocol.options.write_timeout
+            self.deadline = self._reader_deadline(now)
             return Next.WRITE
         self._close_body()
         self._received = b""

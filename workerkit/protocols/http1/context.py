@@ -11,6 +11,7 @@ from workerkit.http.request import FieldsCache
 from workerkit.net.protocol import Protocol
 from workerkit.process.clock import Clock, gmtime, monotonic, wall_clock
 from workerkit.protocols.http1.options import HttpOptions
+from workerkit.protocols.http1.pace import Pace
 from workerkit.telemetry.access import AccessLog
 from workerkit.wsgi.exchange import Exchange
 
@@ -38,6 +39,8 @@ class Http1Context(Protocol):
         self.clock = clock
         self.keeps_alive = options.keepalive > 0
         self.fields_cache = FieldsCache(limits)
+        self.body_pace = Pace.of(options.body_timeout, options.body_min_rate)
+        self.write_pace = Pace.of(options.write_timeout, options.write_min_rate)
         self._server = b"Server: %b\r\n" % options.server_header.encode("latin-1") if options.server_header else b""
         self._dated_at = -1
         self._dated = b""

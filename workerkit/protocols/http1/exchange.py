@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import IO, Final
 
-from workerkit.errors import ApplicationError
+from workerkit.errors import ApplicationError, DeadlineExceeded
 from workerkit.http import response
 from workerkit.http.body import BodyDecoder
 from workerkit.http.request import RequestHead
 from workerkit.http.response import BodyMode
+from workerkit.net.job_deadline import JobDeadline
 from workerkit.net.outbox import Outbox
 from workerkit.net.protocol import Connection
 from workerkit.net.stream import Stream
 from workerkit.protocols.http1.context import Http1Context
+from workerkit.protocols.http1.pace import Draught, arrived_for
 
 _JOIN_BELOW: Final = 16384
 # Plain names, because an attribute of an enum costs the request path 0.1 µs each time.
@@ -36,6 +38,7 @@ class Http1Exchange(Connection):
     __slots__ = (
         "_decoder",
         "_drain_callbacks",
+        "_draught",
         "_handed_over",
         "_head_bytes",
         "_keep_alive",
@@ -46,8 +49,10 @@ class Http1Exchange(Connection):
         "_outbox",
         "_protocol",
         "_received",
+        "asked_at",
         "body",
         "head",
+        "job_deadline",
         "response_fields",
         "sent",
         "status",
@@ -59,6 +64,10 @@ class Http1Exchange(Connection):
     def __init__(self, stream: Stream, protocol: Http1Context) -> None:
         super().__init__(stream)
         self._protocol = protocol
+        self.asked_at = 0.0
+        """When the request was complete, or its application called to read the rest (monotonic seconds)."""
+        self.job_deadline: JobDeadline | None = None
+        """When the application must have answered; None: it takes as long as it takes."""
         # What has arrived and nobody has looked at, and what makes the rest of the request's body of it.
         self._received = b""
         self._decoder: BodyDecoder | None = None
@@ -71,6 +80,7 @@ class Http1Exchange(Connection):
         self.status = ""
         self.sent = 0
         self._outbox: Outbox | None = None
+        self._draught: Draught | None = None
         # How it ends.
         self._keep_alive = True
         self._leaving = False
@@ -164,6 +174,19 @@ class Http1Exchange(Connection):
         # A file takes no buffer of ours, so the job does not wait for its reader.
         self._queue().write_file(file.fileno(), start, start + count)
 
+    def waited(self) -> float:
+        """Return for how many seconds the request has waited for its job, which calls this first of all.
+
+        Since the worker has read it, as long as a client that sends ahead is served; since it arrived, where the
+        kernel tells that.
+        """
+        return max(self._protocol.clock() - self.asked_at, 0.0 if self._received else arrived_for(self.stream))
+
+    def describe_request(self) -> str:
+        """Return what is asked for, and by whom, for the log."""
+        peer = self.stream.peer
+        return f"{self.head.method} {self.head.target} from {peer[0] if isinstance(peer, tuple) else 'a local client'}"
+
     def on_drain(self, callback: Callable[[], object]) -> None:
         """Have something called, once, if the worker is ordered to leave before the request has ended.
 
@@ -187,6 +210,9 @@ class Http1Exchange(Connection):
         self._keep_alive = False
         self.status = "101"
         early, self._received = self._received, b""
+        if self.job_deadline is not None and self._protocol.job_deadlines is not None:
+            # From here on it is a conversation, which lasts for as long as it lasts.
+            self._protocol.job_deadlines.end(self.job_deadline)
         if self._protocol.leaving:
             self.stream.shut_read()
         return early
@@ -280,7 +306,28 @@ class Http1Exchange(Connection):
     def _relieve(self) -> None:
         """Wait, inside the job, while the queue is over its limit."""
         outbox = self._queue()
-        options = self._protocol.options
-        while outbox.size > options.response_buffer:
-            self.stream.wait(self.stream.want, self._protocol.clock() + options.write_timeout)
-            outbox.flush()
+        limit = self._protocol.options.response_buffer
+        if outbox.size <= limit:
+            return
+        clock = self._protocol.clock
+        draught = self._new_draught() if self._draught is None else self._draught
+        deadline = draught.begin(clock())
+        while outbox.size > limit:
+            try:
+                self.stream.wait(self.stream.want, deadline)
+            except DeadlineExceeded:
+                if draught.go_on(clock()) <= deadline:
+                    raise
+            else:
+                outbox.flush()
+            deadline = draught.go_on(clock())
+
+    def _reader_deadline(self, now: float) -> float:
+        """Return by when the client must have taken more of what is queued; for the worker's side, after the job."""
+        if self._draught is None:
+            return self._new_draught().begin(now)
+        return self._draught.begin(now) if self.deadline is None else self._draught.go_on(now)
+
+    def _new_draught(self) -> Draught:
+        self._draught = draught = Draught(self.stream, self._queue(), self._protocol.write_pace)
+        return draught

@@ -25,9 +25,41 @@ class HttpOptions:
         default=30.0,
         metadata={"unit": "seconds", "help": "Within which the next part of a request's body must have arrived."},
     )
+    body_min_rate: int = field(
+        default=500,
+        metadata={
+            "unit": "bytes",
+            "help": "Bytes a second at which a request's body must come in the long run; a client that is slower has "
+            "body-timeout until it is given up. 0: any rate will do.",
+        },
+    )
     write_timeout: float = field(
         default=30.0,
         metadata={"unit": "seconds", "help": "Within which a client must have taken the next part of a response."},
+    )
+    write_min_rate: int = field(
+        default=500,
+        metadata={
+            "unit": "bytes",
+            "help": "Bytes a second at which a client must take a response in the long run; one that is slower has "
+            "write-timeout until it is given up. 0: any rate will do.",
+        },
+    )
+    request_timeout: float = field(
+        default=0.0,
+        metadata={
+            "unit": "seconds",
+            "help": "How long the application may take for one request, sending what does not fit the "
+            "response-buffer included; 0: no limit. gevent and eventlet interrupt the request and answer 503; "
+            "sync and threaded cannot: they log what it does, and the worker is replaced.",
+        },
+    )
+    max_queue_time: float = field(
+        default=0.0,
+        metadata={
+            "unit": "seconds",
+            "help": "Answer 503 with Retry-After to a request that has waited longer than this for its turn; 0: never.",
+        },
     )
     request_memory: int = field(
         default=65536,

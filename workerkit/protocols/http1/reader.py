@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from typing import IO, Final
 
-from workerkit.errors import Disconnected, ProtocolError
+from workerkit.errors import BrokenBody, Disconnected, ProtocolError
 from workerkit.http import response
 from workerkit.http.body import body_decoder
 from workerkit.http.request import HeadReader, RequestHead
@@ -30,7 +30,7 @@ _RUN: Final = Next.RUN
 class Http1Reader(Http1Exchange):
     """A connection that reads requests."""
 
-    __slots__ = ("_body_buffer", "_continue_wanted", "_phase", "_reader")
+    __slots__ = ("_body_buffer", "_continue_wanted", "_patience", "_phase", "_reader")
 
     def __init__(self, stream: Stream, protocol: Http1Context) -> None:
         super().__init__(stream, protocol)
@@ -38,6 +38,12 @@ class Http1Reader(Http1Exchange):
         self._reader = HeadReader(protocol.limits)
         self._body_buffer: IO[bytes] | None = None
         self._continue_wanted = False
+        self._patience = 0.0
+        """For how many seconds more a job waits for a body that is too slow."""
+
+    def describe_job(self, now: float) -> str | None:
+        """Return the request that runs, or waits to; see ``Connection.describe_job``."""
+        return f"{self.describe_request()}, for {now - self.asked_at:.1f} s" if self._phase == CALL else None
 
     def _read_head(self, now: float) -> Next:
         data: bytes | None
@@ -59,6 +65,7 @@ class Http1Reader(Http1Exchange):
             return self._begin_body(head, now)
         self.body = io.BytesIO()
         self._received, self._reader.rest = self._reader.rest, b""
+        self.asked_at = now
         self._phase = CALL
         return _RUN
 
@@ -81,18 +88,17 @@ class Http1Reader(Http1Exchange):
         self._body_buffer = None
         self._received, self._reader.rest = self._reader.rest, b""
         if head.content_length > self._protocol.options.request_buffer:
-            return self._stream_body()
+            return self._stream_body(now)
         if head.expect_continue and not self._received:
             self._send((response.CONTINUE,))
         self._phase = BODY
-        if self._received:
-            return self._read_body(now)
-        self.deadline = now + self._protocol.options.body_timeout
-        return Next.READ
+        self.deadline = self._protocol.body_pace.begin(now)
+        return self._read_body(now) if self._received else Next.READ
 
     def _read_body(self, now: float) -> Next:
         decoder = self._decoder
         assert decoder is not None  # noqa: S101  the phase says so
+        assert self.deadline is not None  # noqa: S101  so does it
         options = self._protocol.options
         more_is_likely = True
         while more_is_likely:
@@ -110,10 +116,10 @@ class Http1Reader(Http1Exchange):
                 self._body_buffer = buffered(self._body_buffer, payload, options.request_memory)
             if decoder.done:
                 self._received = decoder.rest
-                return self._body_complete()
-            self.deadline = now + options.body_timeout
+                return self._body_complete(now)
+            self.deadline = self._protocol.body_pace.go_on(self.deadline, len(data), now)
             if self._body_size() > options.request_buffer:
-                return self._stream_body()
+                return self._stream_body(now)
         return Next.READ
 
     def _arrived(self) -> bytes | None:
@@ -126,17 +132,20 @@ class Http1Reader(Http1Exchange):
     def _body_size(self) -> int:
         return 0 if self._body_buffer is None else self._body_buffer.tell()
 
-    def _body_complete(self) -> Next:
+    def _body_complete(self, now: float) -> Next:
         self._decoder = None
         self.deadline = None
+        self.asked_at = now
         self.body = self._body_buffer or io.BytesIO()
         self.body.seek(0)
         self._phase = CALL
         return Next.RUN
 
-    def _stream_body(self) -> Next:
+    def _stream_body(self, now: float) -> Next:
         """Call the application now; it reads the rest of the body as it comes."""
         self.deadline = None
+        self.asked_at = now
+        self._patience = self._protocol.body_pace.timeout
         self._continue_wanted = self.head.expect_continue and not self._received
         self.body = io.BufferedReader(StreamedBody(self._body_buffer, self._receive_body), RECEIVE)
         self._phase = CALL
@@ -147,8 +156,8 @@ class Http1Reader(Http1Exchange):
 
         Raises:
             Disconnected: The client left before the body was complete.
-            ProtocolError: The body's framing is broken.
-            DeadlineExceeded: Nothing came for body_timeout seconds.
+            BrokenBody: Its framing breaks the protocol.
+            DeadlineExceeded: Nothing came for body_timeout seconds, or too little in the long run.
         """
         decoder = self._decoder
         if decoder is None:
@@ -160,21 +169,29 @@ class Http1Reader(Http1Exchange):
             if self._received:
                 data, self._received = self._received, b""
             else:
-                self.stream.deadline = self._protocol.clock() + self._protocol.options.body_timeout
-                data = self.stream.read(RECEIVE)
-                if not data:
-                    raise Disconnected("the request's body was cut short")
+                data = self._await_body()
             try:
                 payload = decoder.feed(data)
-            except ProtocolError:
+            except ProtocolError as error:
                 # Whatever the application makes of it, where the next request begins is no longer known.
                 self._leaving, self._keep_alive = True, False
-                raise
+                raise BrokenBody(str(error), error.status) from None
             if payload:
                 return payload
         self._received = decoder.rest
         self._decoder = None
         return b""
+
+    def _await_body(self) -> bytes:
+        """Wait for the next bytes, inside the job; how long the application takes between two calls is not counted."""
+        protocol = self._protocol
+        deadline = self.stream.deadline = protocol.clock() + self._patience
+        data = self.stream.read(RECEIVE)
+        if not data:
+            raise Disconnected("the request's body was cut short")
+        now = protocol.clock()
+        self._patience = protocol.body_pace.go_on(deadline, len(data), now) - now
+        return data
 
     def _close_body(self) -> None:
         buffer, self._body_buffer = self._body_buffer, None

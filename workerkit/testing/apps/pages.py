@@ -22,6 +22,7 @@ PLAIN = [("Content-Type", "text/plain")]
 PIECE = bytes(range(256)) * 64
 
 _closed: dict[str, int] = {}
+_kept: list[bytes] = []
 _numbers = itertools.count()
 
 
@@ -176,6 +177,12 @@ def fail_late(_environ: Environ, start_response: StartResponse, query: dict[str,
     return Stream(query["name"], pieces())
 
 
+def hints(environ: Environ, start_response: StartResponse, query: dict[str, str]) -> Iterable[bytes]:
+    """Give an early hint, and wait for a gate."""
+    environ["wsgi.early_hints"]([("Link", "</style.css>; rel=preload; as=style")])
+    return held(environ, start_response, query)
+
+
 def second_thought(_environ: Environ, start_response: StartResponse, _query: dict[str, str]) -> Iterable[bytes]:
     """Replace a response that has not left yet (PEP 3333's exc_info)."""
     start_response("200 OK", PLAIN)
@@ -196,10 +203,23 @@ def die(_environ: Environ, _start_response: StartResponse, _query: dict[str, str
     os._exit(66)
 
 
-def stuck(_environ: Environ, start_response: StartResponse, _query: dict[str, str]) -> Iterable[bytes]:
-    """Hold the interpreter's lock for a minute, so that no class's heart can beat."""
+def patient(environ: Environ, start_response: StartResponse, query: dict[str, str]) -> Iterable[bytes]:
+    """Put the request's deadline off by so many seconds, and answer with what is left once the gate lets us."""
+    environ["workerkit.deadline"].extend(float(query["seconds"]))
+    pass_gate(int(query["gate"]))
+    return _say(start_response, b"%d" % environ["workerkit.deadline"].remaining)
+
+
+def grow(_environ: Environ, start_response: StartResponse, query: dict[str, str]) -> Iterable[bytes]:
+    """Take so many MiB of memory, and keep them."""
+    _kept.append(b"x" * (int(query["size"]) << 20))
+    return _say(start_response, b"grown")
+
+
+def stuck(_environ: Environ, start_response: StartResponse, query: dict[str, str]) -> Iterable[bytes]:
+    """Hold the interpreter's lock for a minute, or for ``ms``, so that no class's heart can beat."""
     print("stuck in C now", file=sys.stderr, flush=True)
-    ctypes.PyDLL(None).sleep(60)
+    ctypes.PyDLL(None).usleep(int(query.get("ms", "60000")) * 1000)
     return _say(start_response, b"awake")
 
 
@@ -229,9 +249,12 @@ PAGES = {
     "/nothing": nothing,
     "/fail": fail,
     "/fail-late": fail_late,
+    "/hints": hints,
     "/second-thought": second_thought,
     "/leave": leave,
     "/die": die,
+    "/patient": patient,
+    "/grow": grow,
     "/stuck": stuck,
     "/complain": complain,
 }

@@ -20,6 +20,7 @@ from workerkit.testing.contract.protocols import ProtocolFacts
 from workerkit.testing.contract.resources import ResourceFacts
 from workerkit.testing.contract.signals import SignalFacts
 from workerkit.testing.contract.statistics import StatisticsFacts
+from workerkit.testing.contract.tls import TlsFacts
 
 
 # pytest collects the facts of the last base first.
@@ -28,6 +29,7 @@ class WorkerContract(
     SignalFacts,
     HealthFacts,
     ResourceFacts,
+    TlsFacts,
     ProtocolFacts,
     LogFacts,
     ListeningFacts,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from workerkit.testing.bench import Kit
+from workerkit.testing.client import request
 from workerkit.testing.contract.base import Facts
 from workerkit.testing.observed import look_until
 from workerkit.testing.server import Server
@@ -37,6 +38,16 @@ class AnswerFacts(Facts):
     def test_write(self, kit: Kit) -> None:
         """What an application writes by start_response's callable comes before what it returns."""
         assert kit.server.fetch("/write").body == b"written, then returned"
+
+    def test_early_hints(self, kit: Kit) -> None:
+        """A client of HTTP/1.1 has the application's early hints while the response is still being made."""
+        with kit.server.connect() as connection:
+            connection.send(request(f"/hints?gate={kit.gate.port}&name=hints"))
+            status, fields = connection.read_head(interim=True)
+            kit.gate.wait_for_job().release()
+            final = connection.read_response()
+
+            assert (status, fields["link"], final.status) == (103, "</style.css>; rel=preload; as=style", 200)
 
     def test_second_thought(self, kit: Kit) -> None:
         """A response that has not left yet can be replaced by start_response with exc_info."""

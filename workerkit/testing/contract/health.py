@@ -60,6 +60,8 @@ class HealthFacts(Facts):
             server.wait_for_log("stuck in C now")
             wait_for_exit([stuck], timeout=TIMEOUT + SLACK)
             server.wait_for_log(f"{KILLING}.*{stuck}")
+            # Where it was stuck; which request that is, only Python could tell.
+            server.wait_for_log(r"pages\.py.* in stuck")
         [_, successor] = server.wait_for_workers(2)
 
         assert int(server.fetch("/").body) == successor
@@ -106,6 +108,26 @@ class HealthFacts(Facts):
             assert connection.at_end()
         [_, successor] = server.wait_for_workers(2)
         assert int(server.fetch("/").body) == successor
+
+    def test_a_worker_that_is_old_is_replaced(self, kit: Kit) -> None:
+        """A worker that has lived for --max-age is replaced, and no request fails."""
+        server = kit.launch("--max-age", "0.5")
+        first = server.worker
+        until = monotonic() + DEADLINE
+        while int(server.fetch("/").body) == first:
+            assert monotonic() < until, "it was not replaced"
+
+        assert server.log.find(r"retires after \d+ s")
+
+    def test_a_worker_that_has_grown_is_replaced(self, kit: Kit) -> None:
+        """A worker whose memory has grown past --max-memory is replaced."""
+        server = kit.launch("--max-memory", "120m")
+        grown = server.worker
+        assert server.fetch("/grow?size=120").body == b"grown"
+        [_, successor] = server.wait_for_workers(2)
+
+        assert server.log.find(rf"\b{grown}\).* retires after its memory has grown to")
+        assert int(server.fetch("/").body) in (grown, successor)
 
     def test_max_requests_on_one_connection(self, kit: Kit) -> None:
         """A worker that has answered --max-requests is replaced, and a client that keeps its connection loses none."""

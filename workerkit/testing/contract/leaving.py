@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from signal import SIGHUP, SIGINT
+import threading
+from signal import SIGHUP, SIGINT, SIGTTOU
 
-from workerkit.testing.bench import Kit
+from workerkit.testing.bench import Kit, at_once, worker_needs
 from workerkit.testing.client import request
 from workerkit.testing.contract.base import Facts
 from workerkit.testing.contract.bodies import BIG, PIECES, digest
@@ -13,6 +14,7 @@ from workerkit.testing.processes import wait_for_exit
 
 GRACE = 2.0
 SLACK = 1.5
+RELOADS = 5
 
 
 class LeavingFacts(Facts):
@@ -114,6 +116,132 @@ class LeavingFacts(Facts):
         assert [reply.status for reply in replies] == [200, 200, 200]
         server.wait_for_end(0)
 
+    def test_who_comes_during_a_stop_is_served_or_refused(self, kit: Kit) -> None:
+        """On a full stop, whoever could connect is answered; nobody is taken into the queue and then thrown out."""
+        server = kit.launch(workers=2)
+        served = threading.Semaphore(0)
+
+        def come_again(_: int) -> int:
+            answered = 0
+            while True:
+                try:
+                    connection = server.connect()
+                except ConnectionRefusedError:
+                    return answered
+                with connection:
+                    answered += connection.get("/number?n=1", Connection="close").status == 200
+                    served.release()
+
+        def stop(_: int) -> int:
+            for _ in range(20):
+                served.acquire()
+            server.begin_to_stop()
+            return 1
+
+        parts = [stop, come_again, come_again, come_again]
+
+        assert min(at_once(lambda number: parts[number](number), len(parts))) > 0
+        server.wait_for_end(0)
+
+    @worker_needs("hands_over")
+    def test_idle_connection_survives_a_reload(self, kit: Kit) -> None:
+        """A connection that was idle while HUP replaced its worker goes on with the new one."""
+        server = kit.launch()
+        old = server.worker
+        with server.connect() as connection:
+            assert int(connection.get("/").body) == old
+            server.signal(SIGHUP)
+            [_, new] = server.wait_for_workers(2)
+            wait_for_exit([old])
+
+            assert int(connection.get("/").body) == new
+
+    @worker_needs("hands_over")
+    def test_silent_connection_survives_a_reload(self, kit: Kit) -> None:
+        """A connection on which nothing has come yet is not lost with its worker either."""
+        server = kit.launch()
+        old = server.worker
+        with server.connect() as connection:
+            server.fetch("/")
+            server.signal(SIGHUP)
+            [_, new] = server.wait_for_workers(2)
+            wait_for_exit([old])
+
+            assert int(connection.get("/").body) == new
+
+    @worker_needs("hands_over")
+    def test_idle_connections_survive_a_smaller_pool(self, kit: Kit) -> None:
+        """Connections of a worker that TTOU ends go on with the others."""
+        server = kit.launch(workers=2)
+        with contextlib.ExitStack() as clients:
+            connections = [clients.enter_context(server.connect()) for _ in range(8)]
+            for connection in connections:
+                connection.get("/")
+            before = server.workers()
+            server.signal(SIGTTOU)
+            wait_for_exit(before, count=1)
+
+            assert {int(connection.get("/").body) for connection in connections} == {server.worker}
+
+    @worker_needs("hands_over")
+    def test_busy_connection_survives_recycling(self, kit: Kit) -> None:
+        """A client of workers that are replaced after some requests keeps its connection, and is told nothing."""
+        server = kit.launch("--max-requests", "5")
+        seen: set[int] = set()
+        with server.connect() as connection:
+            while len(seen) < RELOADS:
+                reply = connection.get("/")
+                seen.add(int(reply.body))
+
+                assert (reply.status, reply.headers.get("connection")) == (200, None)
+
+    @worker_needs("hands_over")
+    def test_busy_connections_survive_reloads(self, kit: Kit) -> None:
+        """Clients that keep their connections busy notice nothing of reloads: none fails, and none is closed."""
+        server = kit.launch(workers=2)
+        done = threading.Event()
+
+        def stay(_: int) -> int:
+            answered = 0
+            with server.connect() as connection:
+                while not done.is_set():
+                    reply = connection.get("/number?n=1")
+                    answered += 1
+                    assert (reply.status, reply.headers.get("connection")) == (200, None)
+            return answered
+
+        def reload(_: int) -> int:
+            try:
+                for _ in range(RELOADS):
+                    old = server.workers()
+                    server.signal(SIGHUP)
+                    wait_for_exit(old)
+            finally:
+                done.set()
+            return 1
+
+        parts = [reload, stay, stay, stay]
+
+        assert min(at_once(lambda number: parts[number](number), len(parts))) > 0
+
+    @worker_needs("hands_over")
+    def test_response_in_flight_keeps_its_connection(self, kit: Kit) -> None:
+        """A response that a reload has caught in flight promises that its connection stays, and it does."""
+        server = kit.launch()
+        old = server.worker
+        with server.connect() as connection:
+            connection.send(request(f"/held?gate={kit.gate.port}"))
+            held = kit.gate.wait_for_job()
+            server.signal(SIGHUP)
+            [_, new] = server.wait_for_workers(2)
+            server.wait_until_told_to_leave(old)
+            held.release()
+            reply = connection.read_response()
+
+            assert (int(reply.body), reply.headers.get("connection")) == (old, None)
+            wait_for_exit([old])
+            assert int(connection.get("/").body) == new
+
     def test_pipelined_requests_in_flight_are_not_cut_short(self, kit: Kit) -> None:
         """A worker that leaves answers the request in flight whole, and says that the connection closes with it."""
         server = kit.launch()
@@ -131,7 +259,7 @@ class LeavingFacts(Facts):
         server.wait_for_end(0)
 
     def test_graceful_timeout(self, kit: Kit) -> None:
-        """A request that outlasts --graceful-timeout is cut off, and the log names the worker."""
+        """A request that outlasts --graceful-timeout is cut off, and the log names the worker and the request."""
         server = kit.launch("--graceful-timeout", "0.3")
         server.may_be_killed = True
         worker = server.worker
@@ -141,6 +269,7 @@ class LeavingFacts(Facts):
             server.stop(timeout=0.3 + SLACK)
 
         assert server.log.find(rf"Killing.*\b{worker}\b")
+        assert server.log.find(r"^  GET /held.* from ")
 
     def test_a_leaving_worker_takes_nobody_new(self, kit: Kit) -> None:
         """A worker that has been told to leave accepts nobody: its successor serves whoever comes."""
