@@ -34,7 +34,8 @@ nitpick_ignore_regex = [
     ("py:.*", r"(collections|contextlib|enum|logging|pathlib|socket|typing|abc)\..*|ABC|IntEnum|Enum|Row"),
     ("py:.*", r"workerkit\.[a-z_]+\..*"),
     # What the fields of WorkerContext, a named tuple, are of: its signature has their short names only.
-    ("py:class", "WorkerOptions|Listener|Lifespan|Channel|Nudge|Logs|Clock"),
+    ("py:class", "WorkerOptions|ListenerOptions|Listener|Lifespan|Channel|Nudge"),
+    ("py:class", "Logs|Clock|Hooks|Privileges|Handover|TlsSource|Source"),
 ]
 
 

@@ -22,7 +22,7 @@ from typing import IO, Self
 from pages import ROOT, Block
 
 _INSTALL = re.compile(r"^python3 -m pip install \S+(?: && )?")
-_MAY_SERVE = re.compile(r"^(workerkit|python3)\b(?!.*&&)")
+_MAY_SERVE = re.compile(r"^(workerkit(?! ctl\b)|python3)\b(?!.*&&)")
 _CONFIGURATION = re.compile(r"^workerkit\.toml$|\.conf\.py$")
 _DEADLINE = 30
 

@@ -147,8 +147,29 @@ def test_systemd_unit(tmp_path: Path) -> None:
     unit.read_string(text_of("howto/app.service"))
     settings = tomllib.loads(printed_settings(shlex.split(unit["Service"]["ExecStart"]), tmp_path))
 
-    assert settings["bind"] == ["fd://3"]
+    assert settings["bind"] == ["systemd:web"]
+    assert "\nFileDescriptorName=web\n" in text_of("howto/app.socket")
     assert settings["graceful_timeout"] < int(unit["Service"]["TimeoutStopSec"])
+
+
+@pytest.mark.program("systemd-analyze")
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    """Each setting of the units is one that systemd knows, in the section where it belongs."""
+    version = int(subprocess.run(["systemd-analyze", "--version"], capture_output=True, check=True).stdout.split()[1])
+    for name in ("app.service", "app.socket"):
+        # What is not on this machine: the command, the users, and the type before systemd 253.
+        text = text_of(f"howto/{name}").replace("/srv/app/.venv/bin/workerkit", sys.executable)
+        text = re.sub(r"(?m)^(User|Group|SocketUser|WorkingDirectory)=.*\n", "", text)
+        (tmp_path / name).write_text(text if version >= 253 else text.replace("notify-reload", "notify"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(tmp_path / "app.service"), str(tmp_path / "app.socket")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert [line for line in done.stderr.splitlines() if str(tmp_path) in line] == []
 
 
 def test_container_command(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pages import PAGES, PICTURES, ROOT, blocks
 from reader import Reader
 
-PROGRAMS = ("curl", "redis-cli")
+PROGRAMS = ("curl", "openssl", "redis-cli")
 
 
 def stories() -> Iterator[object]:
