@@ -194,6 +194,7 @@ def test_a_body_that_does_not_come_ends_the_wait(start: Serve) -> None:
     with server.connect() as client:
         client.send(b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 12\r\n\r\nabc")
 
+        assert client.read_response("POST").status == 408
         assert client.at_end()
     assert server.get("/").text == "done"
 

@@ -34,13 +34,15 @@ class Column(enum.IntEnum):
     """Requests (or other jobs) finished since the row was taken."""
     FAILURES = 8
     """Of these, the ones that failed: responses of 500 and above, jobs that raised."""
-    SHED = 11
-    """Of the requests, the ones that were turned away because they had waited for too long."""
-    POOL = 10
-    """Which pool its worker belongs to, counted from 1; 0: it is no worker's."""
     BUSY_SINCE = 9
     """Nanoseconds of the monotonic clock at the start of the one job that runs now, 0 between jobs; by workers
     that run one job at a time."""
+    POOL = 10
+    """Which pool its worker belongs to, counted from 1; 0: it is no worker's."""
+    SHED = 11
+    """Of the requests, the ones that were turned away because they had waited for too long."""
+    ACCEPTED_AT = 12
+    """Nanoseconds of the monotonic clock when it last took a connection; by workers that take turns at that."""
 
 
 _TOTALS = (Column.ACCEPTED, Column.REQUESTS, Column.FAILURES, Column.SHED)

@@ -23,6 +23,7 @@ from workerkit.net.poller import READ, WRITE, Poller, make_poller
 from workerkit.net.protocol import Connection, Next
 from workerkit.net.stream import Stream, raise_deadline
 from workerkit.process.scoreboard import Column
+from workerkit.process.states import State
 from workerkit.workers.base import Order, WorkerContext
 from workerkit.workers.hub import Hub
 from workerkit.workers.overdue import REASON, report
@@ -31,6 +32,9 @@ from workerkit.workers.server import BACKLOG_FOR, DEFER_FOR, LOG_WITHIN, Connect
 from workerkit.workers.watchdog import Watchdog, describe_suspended
 
 _RESTING_AT_MOST = 256
+_STAND_BACK_FOR = 0.002
+_QUICK_SUCCESSION = 1_000_000  # nanoseconds
+_ACCEPTED_AT = Column.ACCEPTED_AT
 _ACCEPT_AT_ONCE = 64
 _LOOK_WHILE_DRAINING = 0.02
 
@@ -121,6 +125,8 @@ class GreenletWorker(ServerWorker):
         self._put_off: deque[tuple[Callable[[Any], None], Any]] = deque()
         """What is to be done in the next."""
         self._resting: list[Any] = []
+        self._stood_back = False
+        """Whether siblings have had their chance to take the next connection."""
         access = context.logs.access
         self._unwritten = access.lines if access is not None else ()
         self._log_is_due = False
@@ -399,13 +405,41 @@ class GreenletWorker(ServerWorker):
         if not self._listening:
             return
         if self._has_siblings and source.share is None:
+            now = int(self.clock() * 1e9)
+            if not self._stood_back and self._is_a_siblings_turn(now):
+                self._stand_back()
+                return
+            self._stood_back = False
+            self.row.cells[_ACCEPTED_AT] = now
             self._accept(source, 1)
-            # The process that registered first is woken first: go to the end of that queue, or it would take them all.
-            self._poller.unregister(source.fileno())
-            self._poller.register(source.fileno(), READ)
         else:
             self._accept(source, _ACCEPT_AT_ONCE)
         self._adjust_listening()
+
+    def _is_a_siblings_turn(self, now: int) -> bool:
+        """Tell whether a sibling that has nothing to do has not accepted for longer than this worker.
+
+        A new connection wakes all of them, because the hub's poller watches ours, and is no waiter of its own that the
+        kernel could wake alone. Without turns, it would be the same process's again and again. Where connections come
+        in quick succession, everybody has enough to do, and whoever is there takes the next one.
+        """
+        cells = self.row.cells
+        pool, mine = cells[Column.POOL], cells[_ACCEPTED_AT]
+        return now - mine > _QUICK_SUCCESSION and any(
+            row.cells[Column.STATE] == State.READY
+            and row.cells[_ACCEPTED_AT] < mine
+            and not row.cells[Column.BUSY]
+            and row.cells[Column.POOL] == pool
+            for row in self.context.siblings
+        )
+
+    def _stand_back(self) -> None:
+        """Leave what waits to the siblings, for a moment."""
+        for source in self._listening:
+            self._poller.unregister(source.fileno())
+        self._listening = ()
+        self._stood_back = True
+        self.hub.later(_STAND_BACK_FOR, self._adjust_listening)
 
     def _accept(self, source: Source, at_most: int) -> None:
         for _ in range(at_most):

@@ -13,8 +13,11 @@ import pytest
 from realm import Consumer, Realm, pool, when_logged
 
 from workerkit.arbiter.inline import InlineArbiter
+from workerkit.control.options import ControlOptions
+from workerkit.control.server import ControlServer
 from workerkit.errors import BindError, BootError, ConfigError
 from workerkit.net.listener import ListenerOptions
+from workerkit.process.systemd import Notifier
 
 
 @pytest.fixture
@@ -119,6 +122,21 @@ def test_a_start_that_fails_leaves_nothing(realm: Realm, tmp_path: Path) -> None
     with pytest.raises(BindError):
         arbiter.run()
     assert os.listdir(tmp_path) == []
+
+
+def test_what_cannot_be_attached_is_told(realm: Realm) -> None:
+    """One warning names the control socket and systemd, where both were asked for and neither will answer."""
+    arbiter = realm.make([pool(workers=0)])
+    arbiter.attachments = (ControlServer(ControlOptions(control_socket="ctl.sock"), arbiter.log), Notifier("/notify"))
+    arbiter.stop()
+    arbiter.run()
+
+    [told] = realm.await_line(r"\[WARNING\] (.*)")
+    assert told[1] == (
+        "Without workers there is no effect of the control socket and what systemd is told (Type=notify); "
+        "run with --workers 1 or more"
+    )
+    assert not (realm.folder / "ctl.sock").exists()
 
 
 def test_it_has_one_pool(realm: Realm) -> None:

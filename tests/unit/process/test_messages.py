@@ -10,6 +10,7 @@ import pytest
 
 from workerkit.process.messages import (
     Adopted,
+    BecomeMold,
     BootFailed,
     Channel,
     Drain,
@@ -20,6 +21,7 @@ from workerkit.process.messages import (
     ReopenLogs,
     Retiring,
     Signalled,
+    Unfit,
 )
 
 EVERY_KIND: tuple[Message, ...] = (
@@ -32,7 +34,9 @@ EVERY_KIND: tuple[Message, ...] = (
     Drain(last=False, hand_over=False),
     Quit(),
     ReopenLogs(),
-    ForkWorker(3, 1, True),
+    ForkWorker(3, 1, 2, True),
+    BecomeMold(),
+    Unfit("it runs 2 threads"),
 )
 
 
@@ -119,10 +123,10 @@ def test_a_descriptor_travels_with_its_message(pair: tuple[Channel, Channel]) ->
     """What is sent with a message is received as a descriptor of the same file that no exec inherits."""
     ours, theirs = pair
     reader, writer = os.pipe()
-    ours.send(ForkWorker(0, 0, False), (writer,))
+    ours.send(ForkWorker(0, 0, 1, False), (writer,))
     os.close(writer)
 
-    assert theirs.receive() == [ForkWorker(0, 0, False)]
+    assert theirs.receive() == [ForkWorker(0, 0, 1, False)]
     received = theirs.take_fd()
     os.write(received, b"through")
 

@@ -14,6 +14,8 @@ from workerkit.net.protocol import Connection, Job, Next, Protocol
 from workerkit.net.stream import Stream
 from workerkit.process.messages import BootFailed, Drain, Quit, Ready
 from workerkit.process.scoreboard import Column
+from workerkit.process.states import State
+from workerkit.workers.base import WorkerContext
 from workerkit.workers.gevent import GeventOptions, GeventWorker
 from workerkit.workers.hub import Hub
 
@@ -263,3 +265,35 @@ def test_the_hub_is_made_in_the_worker() -> None:
     """Its poller is of the process that runs it: an abstract hub cannot be had."""
     with pytest.raises(TypeError, match="abstract"):
         Hub(None, os.getpid)  # type: ignore[abstract]
+
+
+class WithSiblings(Unpatched):
+    """Tells whose turn it is, and serves nobody."""
+
+    def __init__(self, context: WorkerContext) -> None:
+        super().__init__(context)
+        self.row[Column.ACCEPTED_AT] = 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("now", "theirs", "busy", "state", "turn"),
+    [
+        (9_000_000, 4_000_000, 0, State.READY, True),
+        (9_000_000, 6_000_000, 0, State.READY, False),
+        (9_000_000, 4_000_000, 1, State.READY, False),
+        (9_000_000, 4_000_000, 0, State.DRAINING, False),
+        (5_500_000, 4_000_000, 0, State.READY, False),
+    ],
+    ids=["it waits for longer", "it was its turn last", "it is busy", "it leaves", "there is enough for all"],
+)
+def test_a_connection_is_left_to_a_sibling(
+    crew: Crew, now: int, theirs: int, busy: int, state: State, turn: bool
+) -> None:
+    """An idle sibling that has not accepted for longer is next, unless connections come in quick succession."""
+    worker = WithSiblings(crew.context(class_options=GeventOptions(), workers=2))
+    sibling = crew.board.row(1)
+    sibling[Column.STATE] = state
+    sibling[Column.ACCEPTED_AT] = theirs
+    sibling[Column.BUSY] = busy
+
+    assert worker._is_a_siblings_turn(now) is turn
