@@ -52,7 +52,7 @@ def resolve_public_name(
 
 def keep_colons(_app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
     """Keep napoleon from taking what precedes a colon in an attribute's description for its type."""
-    if what == "attribute":
+    if what in {"attribute", "property"}:
         lines[:0] = ["..", ""]
 
 

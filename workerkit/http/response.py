@@ -284,7 +284,10 @@ def _length_of_no_body(code: int, declared: int | None, known: int | None) -> in
 
 
 def _connection_line(minor: int, code: int, keep_alive: bool) -> str:
-    """Say what becomes of the connection where that is not the version's default (RFC 9112, 9.3)."""
+    """Say what becomes of the connection (RFC 9112, 9.3 and 9.6); only its default for our own version goes unsaid.
+
+    To close is said to a client of HTTP/1.0 too: ours is a response of HTTP/1.1, which it may take at its word.
+    """
     if keep_alive:
         return "" if minor else "Connection: keep-alive\r\n"
-    return "Connection: close\r\n" if minor and code != 101 else ""
+    return "Connection: close\r\n" if code != 101 else ""

@@ -108,10 +108,10 @@ def test_the_body_is_framed(
         (1, True, [], None, True),
         (1, False, [], b"Connection: close", False),
         (0, True, [], b"Connection: keep-alive", True),
-        (0, False, [], None, False),
+        (0, False, [], b"Connection: close", False),
         (1, True, [("Connection", "close")], b"Connection: close", False),
         (1, True, [("connection", "Close, keep-alive")], b"Connection: close", False),
-        (0, True, [("Connection", "close")], None, False),
+        (0, True, [("Connection", "close")], b"Connection: close", False),
         (1, True, [("Connection", "keep-alive")], None, True),
         (1, False, [("Connection", "keep-alive")], b"Connection: close", False),
     ],
@@ -119,7 +119,7 @@ def test_the_body_is_framed(
 def test_the_connection_field_is_ours(
     minor: int, keep_alive: bool, headers: list[tuple[str, str]], line: bytes | None, kept: bool
 ) -> None:
-    """It is sent once, where it is not the default; the application can ask to close, and no more."""
+    """It is sent once, unless a connection of HTTP/1.1 stays; the application can ask to close, and no more."""
     response = start(headers=headers, known=1, minor=minor, keep_alive=keep_alive)
 
     assert [each for each in lines(response) if each.lower().startswith(b"connection")] == ([line] if line else [])

@@ -1,0 +1,59 @@
+"""slowhttptest against each worker class: ``python -m tests.slow [CLASS...] [--seconds 60] [--connections 500]``.
+
+Slow headers, slow body and slow read, against two workers with default timeouts, while others ask 16 times a second,
+half of them on new connections. Prints what was measured beside what is required, and ends with 0 if all holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+
+from benchmarks.load import allow_open_files
+from tests.slow.attack import ATTACKS, PROGRAM
+from tests.slow.scenario import NOTHING, served
+from workerkit.testing.table import installed
+
+_LONGEST_REST = 20.0
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the attacks, print each finding as it is known, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.slow", description=__doc__)
+    parser.add_argument("worker", nargs="*", metavar="CLASS", help="worker classes; default: all that are installed")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long each attack lasts (default: 60)")
+    parser.add_argument("--connections", type=int, default=500, help="attackers at once (default: 500)")
+    parser.add_argument("-k", default="", metavar="WORD", help="only attacks with this word in their name")
+    given = parser.parse_args(words)
+    if shutil.which(PROGRAM) is None:
+        print(f"{PROGRAM} is not installed (Debian: apt-get install {PROGRAM})", file=sys.stderr)
+        return 1
+    # A worker may get all the connections, and slowhttptest has one file open for each.
+    allow_open_files(given.connections + 200)
+    results: list[bool] = []
+    for worker in given.worker or installed():
+        for attack in ATTACKS:
+            if given.k not in attack.name:
+                continue
+
+            def check(
+                what: str, measured: str, required: str, holds: bool, worker: str = worker, name: str = attack.name
+            ) -> None:
+                if required == NOTHING:
+                    verdict = "    "
+                else:
+                    results.append(holds)
+                    verdict = "pass" if holds else "FAIL"
+                print(f"{verdict}  {worker:<9} {name:<13} {what:<46} {measured:<30} required: {required}", flush=True)
+
+            with served(worker) as target, served(worker) as bystander:
+                target.rest(min(given.seconds, _LONGEST_REST))
+                target.endure(attack, bystander, seconds=given.seconds, connections=given.connections, check=check)
+    print(f"\n{sum(results)} of {len(results)} hold")
+    return 0 if results and all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
