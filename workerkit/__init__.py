@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from workerkit.net.protocol import Connection, Next, Protocol, Service
     from workerkit.net.stream import Stream
     from workerkit.net.upgrade import OnFirstUse, Upgrade
+    from workerkit.process.forkable import prevent_refork
     from workerkit.protocols.dialogue import dialogue
     from workerkit.protocols.messages import MessageConnection, MessageProtocol
     from workerkit.workers.base import Order, Worker, WorkerContext
@@ -62,6 +63,7 @@ _HOMES = {
     "Stream": "workerkit.net.stream",
     "OnFirstUse": "workerkit.net.upgrade",
     "Upgrade": "workerkit.net.upgrade",
+    "prevent_refork": "workerkit.process.forkable",
     "dialogue": "workerkit.protocols.dialogue",
     "MessageConnection": "workerkit.protocols.messages",
     "MessageProtocol": "workerkit.protocols.messages",
@@ -103,6 +105,7 @@ __all__ = [
     "WorkerkitError",
     "create_arbiter",
     "dialogue",
+    "prevent_refork",
     "run",
 ]
 

@@ -41,7 +41,7 @@ def may_have_namespaces() -> bool:
 
 
 def test_process_1_reaps_strangers_and_stops(serve: Launcher) -> None:
-    """In a container the arbiter is process 1: orphans leave no zombies, and TERM, which has no default there, works."""
+    """In a container the arbiter is process 1: orphans leave no zombies; TERM, which has no default there, works."""
     if not may_have_namespaces():
         pytest.skip("no process id namespace to be had")
     server = serve(APP, program=(*NEW_NAMESPACE, *COMMAND))

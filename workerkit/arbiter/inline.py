@@ -42,7 +42,6 @@ class InlineArbiter(Arbiter):
         renew: Renew | None = None,
         attachments: Sequence[Attachment] = (),
     ) -> None:
-        # There is no loop of ours for anything to be attached to.
         super().__init__(pools, options, logs, signals=signals, renew=renew, attachments=attachments)
         if len(self.pools) != 1:
             raise ConfigError("serving without workers takes exactly one pool; run several with --workers 1 or more")
@@ -70,6 +69,10 @@ class InlineArbiter(Arbiter):
                 options = with_passed(pool.listen, inherited)
                 self.listeners[pool.name] = open_listeners(options, pool.scheme, inherited=inherited)
             pool.hooks.listening([listener.url for listener in self.listeners[pool.name]])
+            if self.attachments:
+                # The worker has a loop of its own, whatever class it is of: there is none of ours to attach to.
+                titles = " and ".join(attachment.title for attachment in self.attachments)
+                self.log.warning("Without workers there is no effect of %s; run with --workers 1 or more", titles)
         except BaseException:
             self._close()
             raise

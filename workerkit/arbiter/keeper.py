@@ -148,9 +148,11 @@ class Keeper:
 
     def _order_stop(self, handle: WorkerHandle, now: float) -> None:
         crew = self.crews[handle.pool]
-        quick = self.quick or handle.role is Role.MOLD or handle.state is State.BOOTING
+        quick = self.quick or handle.role is Role.MOLD
         order = Quit() if quick else self._drain_order(crew, handle)
-        patience = _QUICK if quick else crew.release_of(handle).options.graceful_timeout
+        # One that boots may be ready already, and serve, before we have heard of it: then it has its time after all.
+        soon = quick or handle.state is State.BOOTING
+        patience = _QUICK if soon else crew.release_of(handle).options.graceful_timeout
         if not quick and self.reforks.is_chosen(handle):
             self.children.tell(handle.slot, BecomeMold())
         self.children.order_stop(handle.slot, order, now + patience)
@@ -198,7 +200,12 @@ class Keeper:
             self._on_mold_of_worker(handle)
             return
         self._fork_succeeded(crew)
-        if not self.children.booted(handle) or handle.role is not Role.WORKER:
+        may_serve = self.children.booted(handle)
+        if handle.role is not Role.WORKER:
+            return
+        if not may_serve:
+            if not self.quick:
+                self._order_stop(handle, self._loop.clock())
             return
         crew.begun.add(handle.generation)
         if crew.proven is None:

@@ -44,6 +44,8 @@ class ControlServer(Attachment):
         clock: Monotonic seconds, the same as the loop's.
     """
 
+    title = "the control socket"
+
     def __init__(
         self, options: ControlOptions, log: logging.Logger, version: str = "", clock: Clock = monotonic
     ) -> None:

@@ -7,7 +7,7 @@ Neither side imports the other: an arbiter knows attachments by ``Attachment``, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from workerkit.process.loop import EventLoop
 
@@ -81,6 +81,9 @@ class Supervised(Protocol):
 
 class Attachment:
     """The base of all attachments; each method is called in the arbiter, but for ``forget``. None may block."""
+
+    title: ClassVar[str] = "an attachment"
+    """What people call it, where it has no effect: an arbiter without a loop has nowhere to attach it."""
 
     def attach(self, server: Supervised, loop: EventLoop) -> None:
         """Open what is needed and watch it. Called by ``start()``, after the listeners are open.

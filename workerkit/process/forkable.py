@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 
-from workerkit.net.poller import READ, wait_for
-
-_ENDING = 1.0
-_LOOK_EVERY = 0.05
+_LOOKS = 20
+_LOOK_EVERY = 50  # milliseconds
 
 _prevented: list[str] = []
 
@@ -60,13 +59,13 @@ def obstacle(sockets_before: frozenset[str]) -> str | None:
 
 def _threads() -> int:
     """Return how many threads there are, once those have ended that were about to."""
-    nothing, silent = os.pipe()
-    try:
-        for _ in range(round(_ENDING / _LOOK_EVERY)):
-            if (count := len(os.listdir("/proc/self/task"))) == 1:
-                break
-            wait_for(nothing, READ, _LOOK_EVERY)
-    finally:
-        os.close(nothing)
-        os.close(silent)
-    return count
+    nothing = select.poll()
+    for _ in range(_LOOKS):
+        if _count_threads() == 1:
+            break
+        nothing.poll(_LOOK_EVERY)
+    return _count_threads()
+
+
+def _count_threads() -> int:
+    return len(os.listdir("/proc/self/task"))

@@ -25,6 +25,8 @@ class Notifier(Attachment):
         watchdog: Seconds after which systemd takes a silent service for hung; 0.0: it does not watch.
     """
 
+    title = "what systemd is told (Type=notify)"
+
     def __init__(self, address: str, watchdog: float = 0.0) -> None:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._watchdog = watchdog

@@ -92,6 +92,7 @@ class TrioWorker(ServerWorker):
 
         while True:
             self.beat()
+            self.check_up(self.clock())
             self.context.logs.flush()
             await trio.sleep(self.beat_interval)
 

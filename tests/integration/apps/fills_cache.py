@@ -8,15 +8,14 @@ import threading
 
 import workerkit
 
-filled_by: int | None = None
+filled_by: list[int] = []
 _cache: list[bytes] = []
 _held: list[object] = []
 
 
 def app(environ, start_response):
-    global filled_by
-    if filled_by is None:
-        filled_by = os.getpid()
+    if not _cache:
+        filled_by.append(os.getpid())
         # Not zeros, which the kernel would share anyhow.
         _cache.append(os.urandom(50 << 20))
     match environ["PATH_INFO"]:

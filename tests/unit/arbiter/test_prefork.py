@@ -213,6 +213,37 @@ def test_booting_has_its_time(realm: Realm) -> None:
 # -- reloading --
 
 
+class BootsAtGate(Consumer):
+    """Boots when it is let, and tells how it was told to leave."""
+
+    def boot(self) -> None:
+        self.log.info("Waiting at the gate")
+        with open("gate", "rb") as gate:
+            gate.read(1)
+
+    def run(self) -> None:
+        while (order := self.tick()) is None:
+            wait_for(self.orders, READ, self.beat_interval)
+        self.log.info("Told to %s", order.name)
+
+
+def test_who_boots_is_told_to_leave_as_one_that_may_serve_already(
+    realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The arbiter may not have heard yet that a worker is ready, and a request that it has begun is not cut off."""
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("gate")
+    realm.start(pool(BootsAtGate, 1))
+    realm.await_line("Waiting at the gate")
+    realm.signal(signal.SIGTERM)
+    realm.await_line("Stopping gracefully")
+    with open("gate", "wb") as gate:
+        gate.write(b".")
+
+    realm.await_line("Told to DRAIN_LAST")
+    assert realm.exit_code() == 0
+
+
 def test_a_reload_replaces_everybody(realm: Realm) -> None:
     """After HUP new workers serve before the old ones leave."""
     realm.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -177,8 +178,9 @@ def test_an_arbiter_that_is_told_to_stop_takes_its_attempt_along(
     line.succession.cancel()
 
     assert "is not needed any more" in caplog.text
+    [started] = re.findall(r"a new arbiter starts \(pid: (\d+)\)", caplog.text)
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(int(started), os.WNOHANG)
 
 
 @pytest.mark.parametrize(
