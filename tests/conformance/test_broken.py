@@ -38,7 +38,7 @@ def check_fact(worker: str, fact: str) -> str:
     """Return what pytest says about one fact and one worker class."""
     words = ["--pyargs", "workerkit.testing", "--worker", worker, "--worker-plugin", str(BROKEN)]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--tb=line", "-p", "no:cacheprovider", *words, "-k", f"{fact}["],
+        [sys.executable, "-m", "pytest", "-q", "-n0", "--tb=line", "-p", "no:cacheprovider", *words, "-k", f"{fact}["],
         cwd=BROKEN.parent,
         env={**os.environ, "WORKERKIT_TESTING_DEADLINE": "3", "COLUMNS": "400"},
         stdout=subprocess.PIPE,

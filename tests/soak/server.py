@@ -13,7 +13,7 @@ from pathlib import Path
 
 from workerkit.process.clock import monotonic
 from workerkit.testing.log import Log
-from workerkit.testing.processes import is_alive, processes_of_group, wait_for_exit
+from workerkit.testing.processes import processes_of_group, wait_for_exit
 from workerkit.testing.server import COMMAND, LISTENING, environment
 
 READY = r"Worker ready \(pid: (\d+)"
@@ -57,8 +57,7 @@ class SoakServer:
 
     def ready_workers(self) -> list[int]:
         """Return the pids of the workers that have been ready and still run."""
-        pids = [int(match[1]) for match in self.log.find(READY)]
-        return [pid for pid in pids if is_alive(pid)]
+        return processes_of_group(self._process.pid, [int(match[1]) for match in self.log.find(READY)])
 
     def reload(self) -> None:
         """Replace the workers, and wait until the old ones have left."""

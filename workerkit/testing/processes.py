@@ -20,9 +20,15 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
-def processes_of_group(group: int) -> list[int]:
-    """Return the pids of a process group that run."""
-    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+def processes_of_group(group: int, among: Iterable[int] | None = None) -> list[int]:
+    """Return the pids of a process group that run.
+
+    Args:
+        group: The group's number.
+        among: Which ones to look at, by default all. Numbers are used again: a pid that was noted earlier may be
+            somebody else's by now, who is in another group.
+    """
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()] if among is None else among
     return [pid for pid in pids if is_alive(pid) and _group_of(pid) == group]
 
 

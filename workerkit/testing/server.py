@@ -21,7 +21,7 @@ from typing import Any
 from workerkit.testing.client import RawConnection, Reply
 from workerkit.testing.deadline import DEADLINE
 from workerkit.testing.log import Log
-from workerkit.testing.processes import is_alive, processes_of_group
+from workerkit.testing.processes import processes_of_group
 
 READY = re.compile(r"Worker ready \(pid: (\d+), slot: (\d+)\)")
 LISTENING = re.compile(r"Listening at: (\S+)")
@@ -134,8 +134,7 @@ class Server:
 
     def workers(self) -> list[int]:
         """Return the pids of the workers that have become ready and still run."""
-        pids = [int(match[1]) for match in self.log.find(READY)]
-        return [pid for pid in pids if is_alive(pid)]
+        return processes_of_group(self.pid, [int(match[1]) for match in self.log.find(READY)])
 
     # -- its listeners --
 
