@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,7 +37,6 @@ def _made(size: int) -> Path | None:
     return None
 
 
-def move(pids: Iterable[int], group: Path) -> None:
-    """Put processes into a group; what they fork later is in it too."""
-    for pid in pids:
-        (group / "cgroup.procs").write_text(str(pid))
+def joining(group: Path) -> list[str]:
+    """Return the words of a command that joins a group, and then becomes the command that follows."""
+    return ["/bin/sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs")]

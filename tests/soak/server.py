@@ -8,9 +8,10 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
+from tests.soak.memory_group import joining
 from workerkit.process.clock import monotonic
 from workerkit.testing.log import Log
 from workerkit.testing.processes import processes_of_group, wait_for_exit
@@ -22,9 +23,9 @@ _WITHIN = 30.0
 
 
 class SoakServer:
-    """One server of a worker class, in a folder of its own."""
+    """One server of a worker class, in a folder of its own, and perhaps in a control group."""
 
-    def __init__(self, worker_class: str, folder: Path, arguments: Sequence[str] = (), workers: int = 2) -> None:
+    def __init__(self, worker_class: str, folder: Path, group: Path | None = None, workers: int = 2) -> None:
         self.workers = workers
         self.folder = folder
         self.unix = str(folder / "soak.sock")
@@ -32,9 +33,10 @@ class SoakServer:
         shutil.copy(Path(__file__).with_name("application.py"), folder / "soak_application.py")
         self._process = subprocess.Popen(
             [
+                *([] if group is None else joining(group)),
                 *COMMAND, "soak_application:application", "--worker-class", worker_class, "--workers", str(workers),
                 "--bind", "127.0.0.1:0", "--bind", f"unix:{self.unix}", "--pid", str(self._pid_file),
-                "--graceful-timeout", "15", "--keep-alive", "60", *arguments,
+                "--graceful-timeout", "15", "--keep-alive", "60",
             ],
             cwd=folder,
             env=environment([folder]),
@@ -97,12 +99,12 @@ class SoakServer:
         (self.folder / "broken").touch()
 
     def stop(self) -> None:
-        """End everything that is left; again and again, if you like."""
-        leader = self._process.pid
-        for pid in processes_of_group(leader):
+        """End everything that is left."""
+        left = processes_of_group(self._process.pid)
+        for pid in left:
             os.kill(pid, signal.SIGKILL)
-        self._process.kill()
         self._process.wait(_WITHIN)
+        wait_for_exit(left, timeout=_WITHIN)
         self.log.close()
 
     def descriptors(self) -> int:

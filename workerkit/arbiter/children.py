@@ -300,7 +300,7 @@ class Children:
             self._gone(handle, "ended")
             return
         if pid:
-            self._gone(handle, self._how_it_ended(status))
+            self._gone(handle, self._how_it_ended(handle, status))
 
     def reap_strangers(self, reaped: Callable[[int, int], object]) -> None:
         """As PID 1 or as a subreaper, collect processes that others left to us; they are not mistaken for workers.
@@ -317,15 +317,22 @@ class Children:
                 return
             handle = next((handle for handle in self.table if handle.pid == pid), None)
             if handle is not None:
-                self._gone(handle, self._how_it_ended(status))
+                self._gone(handle, self._how_it_ended(handle, status))
             else:
                 reaped(pid, status)
 
-    def _how_it_ended(self, status: int) -> str:
-        killed = os.waitstatus_to_exitcode(status) == -signal.SIGKILL
-        if killed and self._out_of_memory.has_grown():
-            return "was killed by the system, which was out of memory"
-        return exit_reason(status)
+    def _how_it_ended(self, handle: WorkerHandle, status: int) -> str:
+        how = exit_reason(status)
+        if os.waitstatus_to_exitcode(status) != -signal.SIGKILL or handle.stop_deadline is not None:
+            return how
+        # Nobody here has killed it.
+        match self._out_of_memory.has_grown():
+            case True:
+                return "was killed by the system, which was out of memory"
+            case None:
+                return f"{how}; was it out of memory?"
+            case False:
+                return how
 
     def _gone(self, handle: WorkerHandle, how: str) -> None:
         slot = handle.slot

@@ -132,7 +132,4 @@ def _fork_with_channel(birth: Birth, child: Callable[[Channel], int]) -> tuple[i
 def exit_reason(status: int) -> str:
     """Describe a wait status for the log."""
     code = os.waitstatus_to_exitcode(status)
-    if code < 0:
-        hint = "; was it out of memory?" if code == -9 else ""
-        return f"was ended by signal {-code}{hint}"
-    return f"exited with code {code}"
+    return f"was ended by signal {-code}" if code < 0 else f"exited with code {code}"

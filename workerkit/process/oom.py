@@ -17,10 +17,10 @@ class OutOfMemoryKills:
         self._path = _counter_of(root)
         self._seen = self._read()
 
-    def has_grown(self) -> bool:
-        """Tell whether there was another one since the last look; False where it cannot be known."""
+    def has_grown(self) -> bool | None:
+        """Tell whether there was another one since the last look; None where it cannot be known."""
         before, self._seen = self._seen, self._read()
-        return before is not None and self._seen is not None and self._seen > before
+        return None if before is None or self._seen is None else self._seen > before
 
     def _read(self) -> int | None:
         """Read the line ``oom_kill <count>`` (cgroup-v2: memory.events; cgroup-v1: memory.oom_control)."""

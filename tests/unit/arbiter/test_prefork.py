@@ -99,7 +99,7 @@ def test_a_worker_that_dies_is_replaced(realm: Realm) -> None:
     first, _ = realm.await_workers()
     os.kill(first, signal.SIGKILL)
 
-    realm.await_line(rf"\(pid: {first}\) was ended by signal 9; was it out of memory\?")
+    realm.await_line(rf"\(pid: {first}\) was ended by signal 9")
     [successor] = realm.await_workers(1)
     assert successor != first
     realm.stop()

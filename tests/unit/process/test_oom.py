@@ -42,4 +42,4 @@ def test_a_kill_is_noticed_once(tmp_path: Path, groups: str, counter: str, text:
 
 def test_where_nothing_can_be_read_nothing_is_claimed(tmp_path: Path) -> None:
     """Without a counter it cannot be known."""
-    assert not OutOfMemoryKills(str(tmp_path)).has_grown()
+    assert OutOfMemoryKills(str(tmp_path)).has_grown() is None
