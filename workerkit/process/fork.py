@@ -12,6 +12,7 @@ import ctypes
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -85,7 +86,11 @@ def fork_for_adoption(child: Callable[[], int]) -> None:
 
 def _fork_and_leave(child: Callable[[], int]) -> int:
     middle = os.getpid()
-    fork(lambda: _await_adoption(middle) or child())
+    with warnings.catch_warnings():
+        # gevent has its threads started again in every child. This one does nothing but fork and end, and its own child
+        # has them started once more.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        fork(lambda: _await_adoption(middle) or child())
     return 0
 
 
