@@ -8,8 +8,10 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from signal import SIGTERM
 
 import pytest
@@ -300,6 +302,30 @@ def test_a_signal_to_the_worker_drains_it(start: Serve) -> None:
 
     wait_for_exit([pid])
     server.wait_for_workers(1, since=mark)
+
+
+# -- as many workers as the load asks for --
+
+
+def test_requests_that_wait_make_more_workers(start: Serve) -> None:
+    """Greenlets that hold the hub up take a small share of what might run; it is the waiting that calls for help."""
+    server = start("burns_processor_time:app", workers="1..2", ready=1)
+    enough = threading.Event()
+
+    def keep_asking(_number: int) -> None:
+        with server.connect() as client:
+            while not enough.is_set():
+                client.get("/")
+
+    with ThreadPoolExecutor(8) as threads:
+        asking = [threads.submit(keep_asking, number) for number in range(8)]
+        try:
+            server.wait_for_log("but requests wait: 2 workers instead of 1", timeout=10.0)
+            server.wait_for_workers(2)
+        finally:
+            enough.set()
+    for client in asking:
+        client.result()
 
 
 # -- real applications --

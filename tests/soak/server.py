@@ -36,7 +36,7 @@ class SoakServer:
                 *([] if group is None else joining(group)),
                 *COMMAND, "soak_application:application", "--worker-class", worker_class, "--workers", str(workers),
                 "--bind", "127.0.0.1:0", "--bind", f"unix:{self.unix}", "--pid", str(self._pid_file),
-                "--graceful-timeout", "15", "--keep-alive", "60",
+                "--graceful-timeout", "15", "--keep-alive", "600",
             ],
             cwd=folder,
             env=environment([folder]),

@@ -26,6 +26,7 @@ from workerkit.net.protocol import Connection, Job, Next, Protocol
 from workerkit.net.stream import Stream
 from workerkit.process.cpus import usable_cpus
 from workerkit.protocols.http1 import Http1
+from workerkit.protocols.http1.guards import WatchedGateway
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -170,6 +171,15 @@ def test_a_range_of_workers_begins_with_the_fewest() -> None:
 
     assert (pool.workers, pool.most_workers) == (2, 4)
     assert workerkit.create_arbiter(hello, workers="3..3").pools["default"].most_workers is None
+
+
+@pytest.mark.parametrize(("workers", "watched"), [("2..4", True), ("4", False)])
+def test_a_range_of_workers_watches_how_long_requests_wait(workers: str, watched: bool) -> None:
+    """Nobody else pays for that."""
+    pool = workerkit.create_arbiter(hello, workers=workers).pools["default"]
+    assert pool.serve is not None
+
+    assert isinstance(pool.serve().gateway, WatchedGateway) == watched  # type: ignore[attr-defined]  # it is Http1
 
 
 @pytest.mark.parametrize("text", ["4..2", "0..2", "2..513", "2..", "..3", "2..3..4", "-1..2"])

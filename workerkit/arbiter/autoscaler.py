@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from workerkit.arbiter.children import Children
 from workerkit.arbiter.crew import Crew
-from workerkit.arbiter.scaling import SAMPLE_EVERY, Sample
+from workerkit.arbiter.scaling import SAMPLE_EVERY, UP_ABOVE, Sample
 from workerkit.arbiter.table import Role
 from workerkit.process.loop import EventLoop, Timer
 from workerkit.process.scoreboard import Column
@@ -39,11 +39,13 @@ class Autoscaler:
         self._log = log
         self._changed = changed
         self._timer: Timer | None = None
+        self._looked_at = 0.0
 
     def begin(self) -> None:
         """Look from now on, if there is anything to look at; called again after a reload."""
         if self._timer is None and any(crew.bounds is not None for crew in self._crews()):
-            self._timer = self._loop.call_at(self._loop.clock() + SAMPLE_EVERY, self._look)
+            self._looked_at = self._loop.clock()
+            self._timer = self._loop.call_at(self._looked_at + SAMPLE_EVERY, self._look)
 
     def _look(self) -> None:
         self._timer = None
@@ -58,10 +60,13 @@ class Autoscaler:
             crew.load.forget()
             return
         ready = [handle for handle in handles if handle.role is Role.WORKER and handle.state is State.READY]
-        running = sum(self._children.scoreboard.row(handle.slot)[Column.BUSY] for handle in ready)
-        sample = Sample(self._loop.clock(), running / (len(ready) * crew.at_once))
+        rows = [self._children.scoreboard.row(handle.slot) for handle in ready]
+        running = sum(row[Column.BUSY] for row in rows)
+        late = sum(row[Column.LATE_AT] >= self._looked_at * 1e9 for row in rows)
+        sample = Sample(self._loop.clock(), running / (len(rows) * crew.at_once), late / len(rows))
         before, after = crew.workers, crew.load.decide(sample, crew.workers, crew.bounds)
         if after != before:
             crew.workers = after
-            self._log.info("Load %.0f %%: %d workers instead of %d%s", 100 * sample.busy, after, before, crew)
+            why = ", but requests wait" if after > before and sample.busy <= UP_ABOVE else ""
+            self._log.info("Load %.0f %%%s: %d workers instead of %d%s", 100 * sample.busy, why, after, before, crew)
             self._changed()

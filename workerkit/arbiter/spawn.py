@@ -42,12 +42,13 @@ class Birth(NamedTuple):
     def context(self, channel: Channel, slot: int, number: int, generation: int, first: bool) -> WorkerContext:
         """Return what a worker is given; in the arbiter or in the mold."""
         pool = self.pool
+        most = max(pool.workers, pool.most_workers or 0)
         return WorkerContext(
             pool=pool.name,
             slot=slot,
             number=number,
             generation=generation,
-            workers=pool.workers,
+            workers=most,
             options=pool.worker_options,
             class_options=pool.class_options,
             listeners=self.listeners,
@@ -55,7 +56,7 @@ class Birth(NamedTuple):
             lifespan=pool.lifespan,
             channel=channel,
             row=self.scoreboard.row(slot),
-            siblings=tuple(self.scoreboard.row(other) for other in range(2 * pool.workers + _SPARE)),
+            siblings=tuple(self.scoreboard.row(other) for other in range(2 * most + _SPARE)),
             nudge=self.nudge,
             handover=self.handover,
             logs=self.logs,

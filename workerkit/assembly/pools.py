@@ -203,6 +203,7 @@ class _Served:
             upgrade_environ=self._worker_class.upgrade_environ,
             tls=bool(settings["certfile"]),
             hooks=self._hooks if self._hooks.on_requests else None,
+            autoscaled=hasattr(settings["workers"], "most"),
         )
 
 

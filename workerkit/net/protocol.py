@@ -115,6 +115,8 @@ class Service(NamedTuple):
     """Whether all its connections are TLS."""
     hooks: Any = None
     """The hooks around each request (``process.hooks.Hooks``); None: there are none, and nothing need look for them."""
+    autoscaled: bool = False
+    """Whether the load decides how many workers there are, and ``Protocol.on_late_job`` is to be called."""
 
 
 class Protocol(ABC):
@@ -143,6 +145,8 @@ class Protocol(ABC):
     """When its jobs must have ended; the worker keeps to them. None: they take as long as they take."""
     jobs_shed = 0
     """How many jobs were turned away, since they had waited for too long; the worker shows it on the scoreboard."""
+    on_late_job: Callable[[], object] | None = None
+    """To be called, in any thread, where a job begins that has waited for long; set by the worker."""
 
     @classmethod
     def serving(cls, service: Service) -> Self:

@@ -43,6 +43,9 @@ class Column(enum.IntEnum):
     """Of the requests, the ones that were turned away because they had waited for too long."""
     ACCEPTED_AT = 12
     """Nanoseconds of the monotonic clock when it last took a connection; by workers that take turns at that."""
+    LATE_AT = 13
+    """Nanoseconds of the monotonic clock when a request last began that had waited for long; where the load decides
+    how many workers there are. A time, and so nobody has to clear it, whoever reads it and how often."""
 
 
 _TOTALS = (Column.ACCEPTED, Column.REQUESTS, Column.FAILURES, Column.SHED)

@@ -152,7 +152,7 @@ class WorkerContext(NamedTuple):
     """0 to workers-1; a successor has the number of the worker it replaces, and may overlap with it."""
     generation: int
     workers: int
-    """How many workers the pool was meant to have when this one was made."""
+    """How many workers the pool was meant to have when this one was made; at most, if the load decides."""
     options: WorkerOptions
     class_options: object
     """An instance of the worker class's ``Options``."""
@@ -278,6 +278,7 @@ class Worker(ABC):
             self.protocol.leaving = self.protocol.hands_over = False
             # With --refork-after, another worker may have used it in this process's past.
             self._shed_before = self.protocol.jobs_shed
+            self.protocol.on_late_job = self.note_late_job
 
     @abstractmethod
     def run(self) -> None:
@@ -359,6 +360,10 @@ class Worker(ABC):
         cells[Column.FAILURES] = failed
         if finished >= self._retire_after:
             self.retire(f"{finished} requests")
+
+    def note_late_job(self) -> None:
+        """Show that a job has begun that had waited for long; called in that job, by the protocol."""
+        self.row.cells[Column.LATE_AT] = int(self.clock() * 1e9)
 
     def check_up(self, now: float) -> None:
         """Ask to be replaced when the worker is old or large enough, and show what its protocol counts.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from workerkit.arbiter.scaling import SAMPLE_EVERY, Bounds, LoadHistory, Sample, wanted_workers
@@ -9,9 +11,12 @@ from workerkit.arbiter.scaling import SAMPLE_EVERY, Bounds, LoadHistory, Sample,
 BOUNDS = Bounds(2, 8)
 
 
-def over(seconds: float, *busy: float) -> list[Sample]:
+def over(seconds: float, *busy: float, late: Sequence[float] = (0.0,)) -> list[Sample]:
     """Return samples over so many seconds: the shares in turn."""
-    return [Sample(at * SAMPLE_EVERY, busy[at % len(busy)]) for at in range(int(seconds / SAMPLE_EVERY) + 1)]
+    return [
+        Sample(at * SAMPLE_EVERY, busy[at % len(busy)], late[at % len(late)])
+        for at in range(int(seconds / SAMPLE_EVERY) + 1)
+    ]
 
 
 @pytest.mark.parametrize(("workers", "more"), [(2, 3), (4, 6), (6, 8), (8, 8)])
@@ -20,14 +25,33 @@ def test_a_second_of_high_load_asks_for_half_as_many_again(workers: int, more: i
     assert wanted_workers(over(1.0, 0.9), workers, BOUNDS) == more
 
 
+@pytest.mark.parametrize("late", [(1.0,), (1.0, 0.0, 1.0, 1.0), (0.75, 0.5)])
+def test_requests_that_wait_for_most_of_a_second_ask_for_more(late: tuple[float, ...]) -> None:
+    """However little the workers seem to do: up as fast as for a high load."""
+    assert wanted_workers(over(1.0, 0.0, late=late), 4, BOUNDS) == 6
+    assert wanted_workers(over(0.75, 0.0, late=late), 4, BOUNDS) == 4
+
+
+@pytest.mark.parametrize("late", [(1.0, 0.0, 0.0, 0.0), (0.5,)])
+def test_a_wait_now_and_then_changes_nothing(late: tuple[float, ...]) -> None:
+    """Neither a peak of a moment, nor connections that keep to some of the workers; but nobody leaves meanwhile."""
+    assert wanted_workers(over(60.0, 0.0, late=late), 4, BOUNDS) == 4
+
+
+def test_a_stray_wait_keeps_no_worker() -> None:
+    """Of half a minute, one look in forty may find a request that has waited."""
+    assert wanted_workers(over(30.0, 0.0, late=[1.0, *[0.0] * 39]), 4, BOUNDS) == 3
+
+
 def test_half_a_minute_of_low_load_asks_for_one_less() -> None:
     """Down slowly, one at a time, and not past the bound."""
     assert wanted_workers(over(30.0, 0.1), 4, BOUNDS) == 3
     assert wanted_workers(over(30.0, 0.1), 2, BOUNDS) == 2
+    assert wanted_workers(over(30.0, 0.0, 0.0, 0.0, 1.0), 4, BOUNDS) == 3
 
 
 @pytest.mark.parametrize(
-    "samples", [[], over(0.75, 1.0), over(29.0, 0.0), over(60.0, 0.5), over(60.0, 0.9, 0.5), over(60.0, 0.1, 0.5)]
+    "samples", [[], over(0.75, 1.0), over(29.0, 0.0), over(60.0, 0.5), over(60.0, 0.9, 0.5), over(60.0, 0.1, 0.6)]
 )
 def test_nothing_changes_before_it_has_lasted(samples: list[Sample]) -> None:
     """A peak, a lull, and a load between the thresholds leave everything as it is."""

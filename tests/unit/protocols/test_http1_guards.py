@@ -17,9 +17,9 @@ from workerkit.protocols.http1.pace import arrived_for
 from workerkit.wsgi.gateway import Application
 
 
-def guarded(connect: Connect, application: Application = hello, **options: float) -> Peer:
+def guarded(connect: Connect, application: Application = hello, *, autoscaled: bool = False, **options: float) -> Peer:
     peer = connect(application, **options)
-    guard(peer.protocol)
+    guard(peer.protocol, autoscaled=autoscaled)
     return peer
 
 
@@ -144,6 +144,37 @@ def test_a_request_that_waited_for_less_is_served(connect: Connect) -> None:
 
     assert replies(peer.receive())[0].status == 200
     assert peer.protocol.jobs_shed == 0
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.04, 0), (0.06, 1)])
+def test_the_worker_is_told_of_a_request_that_waited_for_long(connect: Connect, seconds: float, told: int) -> None:
+    """Where the load decides how many workers there are; the request is served all the same."""
+    late: list[float] = []
+    peer = guarded(connect, autoscaled=True)
+    peer.protocol.on_late_job = lambda: late.append(peer.clock())
+    queued(peer, seconds)
+
+    assert replies(peer.receive())[0].status == 200
+    assert len(late) == told
+
+
+def test_a_request_that_is_turned_away_has_waited_too(connect: Connect) -> None:
+    """Turning requests away keeps no worker from being added."""
+    late: list[float] = []
+    peer = guarded(connect, autoscaled=True, max_queue_time=2.0)
+    peer.protocol.on_late_job = lambda: late.append(peer.clock())
+    queued(peer, 2.5)
+
+    assert replies(peer.receive())[0].status == 503
+    assert len(late) == 1
+
+
+def test_without_a_worker_nobody_is_told(connect: Connect) -> None:
+    """A protocol serves before a worker has it, too."""
+    peer = guarded(connect, autoscaled=True)
+    queued(peer, 1.0)
+
+    assert replies(peer.receive())[0].status == 200
 
 
 def test_shedding_is_logged_once_a_second(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:

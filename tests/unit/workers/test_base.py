@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from crew import Clock, Crew
+from crew import Clock, Crew, http
 
 from workerkit.errors import AppLoadError, BootError, ConfigError
 from workerkit.net.poller import READ, wait_for
@@ -157,6 +157,18 @@ def test_what_was_done_is_counted(crew: Crew) -> None:
         worker.count(failed)
 
     assert (crew.board.row(0)[Column.REQUESTS], crew.board.row(0)[Column.FAILURES]) == (3, 1)
+
+
+def test_a_job_that_waited_for_long_is_shown_at_once(crew: Crew) -> None:
+    """The protocol has the worker note in the scoreboard when one began; the arbiter does not wait for a heartbeat."""
+    clock = Clock()
+    worker = Consumer(crew.context(serve=http(lambda _exchange: None), clock=clock))
+    worker.boot()
+    assert worker.protocol is not None
+    assert worker.protocol.on_late_job is not None
+    worker.protocol.on_late_job()
+
+    assert crew.board.row(0)[Column.LATE_AT] == int(clock() * 1e9)
 
 
 def test_a_worker_asks_once_to_be_replaced(crew: Crew) -> None:

@@ -1,6 +1,6 @@
-"""What stands before a gateway when it is asked for: a limit on waiting, and a limit on the time that a request takes.
+"""What stands before a gateway when it is asked for: limits on waiting, and on the time that a request takes.
 
-Each wraps a gateway, so that a server that asks for neither pays for neither.
+Each wraps a gateway, so that a server that asks for none pays for none.
 """
 
 from __future__ import annotations
@@ -15,19 +15,24 @@ from workerkit.protocols.http1.context import Gateway, Http1Context
 from workerkit.protocols.http1.exchange import Http1Exchange
 from workerkit.wsgi.exchange import Exchange
 
+LATE_AFTER: Final = 0.05
+"""Seconds that a request may wait before it is one that another worker should have served."""
 _LOG_EVERY: Final = 1.0
 _RETRY_AFTER: Final = "1"
 _REFUSAL: Final = b"503 Service Unavailable: more requests wait than can be served in time; try again\n"
 
 
-def guard(protocol: Http1Context) -> None:
-    """Put what the options ask for before a protocol's gateway."""
+def guard(protocol: Http1Context, *, autoscaled: bool = False) -> None:
+    """Put what the options ask for before a protocol's gateway, and what ``--workers MIN..MAX`` does."""
     options = protocol.options
     if options.request_timeout > 0:
         protocol.job_deadlines = JobDeadlines(options.request_timeout, protocol.clock)
         protocol.gateway = TimedGateway(protocol.gateway, protocol.job_deadlines)
     if options.max_queue_time > 0:
         protocol.gateway = SheddingGateway(protocol.gateway, protocol, options.max_queue_time)
+    if autoscaled:
+        # Before all others: who is turned away has waited too.
+        protocol.gateway = WatchedGateway(protocol.gateway, protocol)
 
 
 class TimedGateway:
@@ -69,6 +74,20 @@ class SheddingGateway:
             fields = [("Content-Type", "text/plain"), ("Retry-After", _RETRY_AFTER)]
             exchange.respond("503 Service Unavailable", fields, _REFUSAL)
             return
+        self._gateway(exchange)
+
+
+class WatchedGateway:
+    """Has the worker show when requests have waited for long, so that the arbiter adds workers."""
+
+    def __init__(self, gateway: Gateway, protocol: Http1Context) -> None:
+        self._gateway = gateway
+        self._protocol = protocol
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Answer the exchange's request; in a job."""
+        if cast("Http1Exchange", exchange).waited() > LATE_AFTER and (tell := self._protocol.on_late_job) is not None:
+            tell()
         self._gateway(exchange)
 
 

@@ -55,10 +55,10 @@ class Http1(Http1Context):
 
             service.access.name_clients(Clients(trust).host)
         protocol = cls(gateway, options, service.options(HttpLimits), service.log, service.access)
-        if options.request_timeout > 0 or options.max_queue_time > 0:
+        if options.request_timeout > 0 or options.max_queue_time > 0 or service.autoscaled:
             from workerkit.protocols.http1.guards import guard  # noqa: PLC0415  as above
 
-            guard(protocol)
+            guard(protocol, autoscaled=service.autoscaled)
         return protocol
 
     def connect(self, stream: Stream) -> Http1Connection:
