@@ -34,6 +34,7 @@ class RequestHead:
         "expect_continue",
         "fields",
         "keep_alive",
+        "log_line",
         "method",
         "minor",
         "path",
@@ -44,6 +45,7 @@ class RequestHead:
     def __init__(self, line: RequestLine, fields: Fields) -> None:
         self.method, self.target, self.path, self.query, self.authority, self.minor = line
         self.fields = fields
+        self.log_line: str | None = None
         self.content_length = fields.content_length or 0
         self.chunked = fields.chunked
         if self.minor:

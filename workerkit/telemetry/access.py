@@ -46,7 +46,7 @@ class Answered(Protocol):
 
     @property
     def head(self) -> Any:
-        """What was asked for: ``method``, ``target``, ``minor`` and ``fields``."""
+        """What was asked for: ``method``, ``target``, ``minor``, ``fields``; and ``log_line``, which is ours."""
 
     @property
     def stream(self) -> Any:
@@ -85,14 +85,9 @@ _authorization = _request_field("authorization")
 
 # Python expressions: one lambda is made of those that a format needs. ``clean`` what a stranger may have chosen.
 _ATOMS = {
-    "h": "request.stream.peer[0] if type(request.stream.peer) is tuple else '-'",
+    "h": "peer[0] if type(peer := request.stream.peer) is tuple else '-'",
     "t": "times[int(wall_clock())]",
-    "r": "f'{request.head.method} {clean(request.head.target)} HTTP/1.{request.head.minor}'",
     "s": "request.status[:3]",
-    "m": "request.head.method",
-    "U": "clean(request.head.target.partition('?')[0])",
-    "q": "clean(request.head.target.partition('?')[2])",
-    "H": "f'HTTP/1.{request.head.minor}'",
     "b": "request.sent or '-'",
     "B": "request.sent",
     "T": "int(seconds)",
@@ -104,6 +99,13 @@ _ATOMS = {
 _NAMED_ATOMS = {
     "o": "clean(find(request.response_fields, {name!r}))",
     "e": "clean(environ.get({name!r}, '-'))",
+}
+_HEAD_ATOMS = {
+    "r": "f'{head.method} {clean(head.target)} HTTP/1.{head.minor}'",
+    "m": "head.method",
+    "U": "clean(head.target.partition('?')[0])",
+    "q": "clean(head.target.partition('?')[2])",
+    "H": "f'HTTP/1.{head.minor}'",
 }
 _FIELD_ATOMS: dict[str, FieldGetter] = {
     "l": lambda _fields: "-",
@@ -131,10 +133,11 @@ def _find(fields: Sequence[tuple[str, str]], name: str) -> str:
 
 
 class LineFormat:
-    """A format, compiled: text with holes. Some holes depend on nothing but the request's fields.
+    """A format, compiled: text with holes, of which many depend on nothing but the head of the request.
 
-    Clients repeat their fields, so those are filled once for each ``Fields`` and stay with it (``Fields.log_line``); a
-    line then costs what is left.
+    Clients repeat themselves. So the holes for a request's fields are filled once for each ``Fields``, those for its
+    head once for each ``RequestHead``, and what comes of it stays there (``log_line``); a line then costs what is left.
+    Each filling undoes one doubling of the percent signs that are to stay.
 
     Args:
         text: The format.
@@ -147,50 +150,67 @@ class LineFormat:
     def __init__(self, text: str, host: Callable[[Answered], str] | None = None) -> None:
         self.text = text
         self._parts: list[str | FieldGetter] = []
-        expressions: list[str] = []
+        of_head: list[str] = []
+        of_request: list[str] = []
         atoms = _ATOMS if host is None else {**_ATOMS, "h": "host(request)"}
         end = 0
         for atom in _ATOM.finditer(text):
-            self._parts += text[end : atom.start()].replace("%", "%%"), _part(atom, expressions, atoms)
+            self._parts += _kept(_kept(text[end : atom.start()])), _part(atom, of_head, of_request, atoms)
             end = atom.end()
-        self._parts.append(text[end:].replace("%", "%%") + "\n")
+        self._parts.append(_kept(_kept(text[end:])) + "\n")
         # Of what a format says, only names get here, and those by repr(). A getter for each hole takes twice as long.
-        source = f"lambda request, seconds: ({''.join(f'{expression}, ' for expression in expressions)})"
         names = {**_NAMES, "host": host}
-        self._values: Callable[[Answered, float], tuple[object, ...]] = eval(source, names)  # noqa: S307
+        values = "".join(f"kept({expression}), " for expression in of_head)
+        self._of_head: Callable[[Any], tuple[str, ...]] = eval(f"lambda head: ({values})", names)  # noqa: S307
+        values = "".join(f"{expression}, " for expression in of_request)
+        source = f"lambda request, seconds: ({values})"
+        self._of_request: Callable[[Answered, float], tuple[object, ...]] = eval(source, names)  # noqa: S307
+        self.takes_time = "seconds" in values
+        """Whether a line says how long its request took."""
 
     def line(self, request: Answered, seconds: float) -> str:
         """Return the line of a request that took so long."""
-        fields: Fields = request.head.fields
-        template = fields.log_line
+        head = request.head
+        template: str | None = head.log_line
         if template is None:
-            template = fields.log_line = self._template(fields)
-        return template % self._values(request, seconds)
+            template = head.log_line = self._template(head.fields) % self._of_head(head)
+        return template % self._of_request(request, seconds)
 
     def _template(self, fields: Fields) -> str:
-        filled = [
-            part if isinstance(part, str) else _clean(part(fields)).replace("%", "%%") for part in self._parts
-        ]
-        return "".join(filled)
+        template = fields.log_line
+        if template is None:
+            filled = [part if isinstance(part, str) else _kept(_kept(_clean(part(fields)))) for part in self._parts]
+            template = fields.log_line = "".join(filled)
+        return template
 
 
-def _part(atom: re.Match[str], expressions: list[str], atoms: dict[str, str]) -> str | FieldGetter:
+def _kept(text: str) -> str:
+    """Return a text that is as it was after one more filling."""
+    return text.replace("%", "%%")
+
+
+def _part(
+    atom: re.Match[str], of_head: list[str], of_request: list[str], atoms: dict[str, str]
+) -> str | FieldGetter:
     """Return what stands in a template for an atom: a text, or what gets it from the fields."""
     name, kind, plain = atom.groups()
     if atom.group() == "%%":
-        return "%%"
+        return _kept(_kept("%"))
     if plain in _FIELD_ATOMS:
         return _FIELD_ATOMS[plain]
     if name is not None and kind.lower() == "i":
         return _request_field(name)
+    if plain in _HEAD_ATOMS:
+        of_head.append(_HEAD_ATOMS[plain])
+        return "%s"
     if name is not None and kind.lower() in _NAMED_ATOMS:
-        expressions.append(_NAMED_ATOMS[kind.lower()].format(name=name))
+        of_request.append(_NAMED_ATOMS[kind.lower()].format(name=name))
     elif plain in atoms:
-        expressions.append(atoms[plain])
+        of_request.append(atoms[plain])
     else:
-        known = ", ".join(sorted([*atoms, *_FIELD_ATOMS], key=str.lower))
+        known = ", ".join(sorted([*atoms, *_HEAD_ATOMS, *_FIELD_ATOMS], key=str.lower))
         raise ValueError(f"has the unknown atom {atom.group()}; known: {known}, {{name}}i, {{name}}o, {{name}}e")
-    return "%s"
+    return _kept("%s")
 
 
 def _time_of(second: int) -> str:
@@ -206,6 +226,7 @@ _NAMES = {
     "environ": os.environ,
     "find": _find,
     "getpid": os.getpid,
+    "kept": _kept,
     "times": Memo(_time_of, 2),
     "wall_clock": wall_clock,
 }
@@ -232,6 +253,11 @@ class AccessLog:
     def name_clients(self, host: Callable[[Answered], str]) -> None:
         """Have this tell whom a request came from, in place of the peer; in a worker, before it serves."""
         self._format = LineFormat(self._format.text, host)
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether lines say how long requests took; otherwise it need not be known."""
+        return self._format.takes_time
 
     def add(self, request: Answered, seconds: float) -> None:
         """Take a finished request; in a worker, on the request path."""

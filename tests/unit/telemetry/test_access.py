@@ -36,7 +36,7 @@ def answered(
     given = {**known, **head, **facts}
     return SimpleNamespace(
         stream=SimpleNamespace(peer=given["peer"]),
-        head=SimpleNamespace(**{name: given[name] for name in head}),
+        head=SimpleNamespace(log_line=None, **{name: given[name] for name in head}),
         **{name: given[name] for name in known},
     )
 

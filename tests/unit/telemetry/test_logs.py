@@ -88,7 +88,7 @@ def test_an_access_log_is_open_for_as_long_as_it_is_held(tmp_path: Path) -> None
     """Another one made meanwhile takes nothing away from an arbiter that still serves."""
     first, second = (AccessLog(str(tmp_path / name), "%(s)s") for name in ("first.log", "second.log"))
     del second
-    first.add(SimpleNamespace(status="200 OK", head=SimpleNamespace(fields=Fields(()))), 0.0)  # type: ignore[arg-type]
+    first.add(SimpleNamespace(status="200 OK", head=SimpleNamespace(fields=Fields(()), log_line=None)), 0.0)  # type: ignore[arg-type]
     first.flush()
 
     assert (tmp_path / "first.log").read_text() == "200\n"

@@ -130,7 +130,7 @@ class Http1Connection(Http1Reader):
         self.sent = 0
         protocol = self._protocol
         access = protocol.access
-        if access is not None:
+        if protocol.times_requests:
             self._called_at = protocol.clock()
         failed = False
         try:
@@ -154,7 +154,7 @@ class Http1Connection(Http1Reader):
             failed = True
         self._drain_callbacks = None
         if access is not None:
-            access.add(self, protocol.clock() - self._called_at)
+            access.add(self, protocol.clock() - self._called_at if protocol.times_requests else 0.0)
         return failed or self.status >= "5"
 
     def _fail(self, status: int, reason: str | None) -> None:

@@ -36,6 +36,7 @@ class Http1Context(Protocol):
         self.limits = limits
         self.log = log
         self.access = access
+        self.times_requests = access is not None and access.takes_time
         self.clock = clock
         self.keeps_alive = options.keepalive > 0
         self.fields_cache = FieldsCache(limits)
