@@ -23,6 +23,7 @@ from workerkit.net.poller import READ, wait_for
 from workerkit.process.fork import die_with_parent, fork_for_adoption
 from workerkit.process.forkable import obstacle, open_sockets
 from workerkit.process.messages import Adopted, Channel, ForkFailed, ForkWorker, Quit, Ready, Unfit
+from workerkit.process.oom import be_killed_first
 from workerkit.process.signals import deliver
 from workerkit.process.title import show_title
 from workerkit.workers.base import WorkerContext, describe_failure, live
@@ -55,6 +56,7 @@ class Mold:
             pool.worker_class.prepare(pool.class_options)
             # The application is imported without privileges here as in a worker, and its workers never have any.
             pool.privileges.drop()
+            be_killed_first()
             die_with_parent()
             if os.getppid() != self._parent:
                 return 0

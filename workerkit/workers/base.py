@@ -46,6 +46,7 @@ from workerkit.process.messages import (
     Signalled,
 )
 from workerkit.process.nudge import Nudge
+from workerkit.process.oom import be_killed_first
 from workerkit.process.privileges import UNCHANGED, Privileges
 from workerkit.process.scoreboard import Column, Row
 from workerkit.process.signals import deliver
@@ -410,6 +411,7 @@ def live(worker_class: type[Worker], context: WorkerContext, parent: int, *, pre
     show_title(f"worker {context.number}", context.title)
     try:
         if not prepared:
+            be_killed_first()
             worker_class.prepare(context.class_options)
         hooks.become(context.identity, context.row, inherited=not prepared)
         if not prepared:
