@@ -23,7 +23,8 @@ class RequestHead:
     ``target`` is the raw request target; ``path`` and ``query`` are its parts, undecoded (``path`` is ``*`` for the
     asterisk-form). ``authority`` is the host of an absolute-form target and None otherwise: where it is given, it
     stands in place of the Host field (RFC 9112, 3.2.2). ``keep_alive`` is what the client allows. A body follows if
-    ``chunked`` is set or ``content_length`` is not 0; only then can ``expect_continue`` be set.
+    ``chunked`` is set or ``content_length`` is not 0; only then can ``expect_continue`` be set. ``log_line`` is free
+    for the access log; all else is frozen.
     """
 
     # Not a frozen dataclass: those assign through object.__setattr__, which takes three times as long.

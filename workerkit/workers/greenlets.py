@@ -23,7 +23,6 @@ from workerkit.net.poller import READ, WRITE, Poller, make_poller
 from workerkit.net.protocol import Connection, Next
 from workerkit.net.stream import Stream, raise_deadline
 from workerkit.process.scoreboard import Column
-from workerkit.process.states import State
 from workerkit.workers.base import Order, WorkerContext
 from workerkit.workers.hub import Hub
 from workerkit.workers.overdue import REASON, report
@@ -423,14 +422,9 @@ class GreenletWorker(ServerWorker):
         kernel could wake alone. Without turns, it would be the same process's again and again. Where connections come
         in quick succession, everybody has enough to do, and whoever is there takes the next one.
         """
-        cells = self.row.cells
-        pool, mine = cells[Column.POOL], cells[_ACCEPTED_AT]
+        mine = self.row.cells[_ACCEPTED_AT]
         return now - mine > _QUICK_SUCCESSION and any(
-            row.cells[Column.STATE] == State.READY
-            and row.cells[_ACCEPTED_AT] < mine
-            and not row.cells[Column.BUSY]
-            and row.cells[Column.POOL] == pool
-            for row in self.context.siblings
+            row.cells[_ACCEPTED_AT] < mine and not row.cells[Column.BUSY] for row in self.ready_siblings()
         )
 
     def _stand_back(self) -> None:
@@ -465,6 +459,8 @@ class GreenletWorker(ServerWorker):
         """See to what comes with time: deadlines, a pause in accepting that is over, a worker that is old."""
         self.check_up(now)
         self._look_for_overdue_jobs(now)
+        # The pool may have grown or shrunk.
+        self._has_siblings = len(self.ready_siblings()) > 1
         if self._draining:
             self._go_on_leaving(now)
         for connection in self.overdue(now):

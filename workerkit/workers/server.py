@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,7 +20,7 @@ from workerkit.net.job_deadline import JobDeadlines
 from workerkit.net.listener import Listener, ListenerOptions
 from workerkit.net.protocol import Connection, Next, Protocol
 from workerkit.net.stream import Stream
-from workerkit.process.scoreboard import Column
+from workerkit.process.scoreboard import Column, Row
 from workerkit.process.states import State
 from workerkit.workers.base import Worker, WorkerContext
 from workerkit.workers.overdue import Overseer
@@ -218,6 +218,15 @@ class ServerWorker(Worker):
         cells[Column.CONNECTIONS] = len(self.connections)
         return connection
 
+    def siblings(self) -> Iterator[Row]:
+        """Return the rows of this pool's workers, this one's among them."""
+        pool = self.row.cells[Column.POOL]
+        return (row for row in self.context.siblings if row.cells[Column.POOL] == pool)
+
+    def ready_siblings(self) -> list[Row]:
+        """Return those of them that are ready: who serves, and is not leaving."""
+        return [row for row in self.siblings() if row.cells[Column.STATE] == State.READY]
+
     # -- from one worker to another ------------------------------------------------------------------------------
 
     def _adopt(self, handover: Handover) -> Connection | None:
@@ -251,11 +260,7 @@ class ServerWorker(Worker):
     def _should_defer(self) -> bool:
         """Tell whether a sibling is newer, or has fewer connections: the first that is ready would get them all."""
         cells = self.row.cells
-        ready = [
-            row.cells
-            for row in self.context.siblings
-            if row.cells[Column.STATE] == State.READY and row.cells[Column.POOL] == cells[Column.POOL]
-        ]
+        ready = self.ready_siblings()
         if len(ready) < 2 or self.protocol is None or self.protocol.leaving:
             return False
         newest = max(sibling[Column.GENERATION] for sibling in ready)

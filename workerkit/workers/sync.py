@@ -17,14 +17,12 @@ the request that it runs. Four rules keep that fair to clients while there are s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 from workerkit.net.poller import READ
 from workerkit.net.protocol import Connection, Next
 from workerkit.net.stream import Stream
-from workerkit.process.scoreboard import Column, Row
-from workerkit.process.states import State
+from workerkit.process.scoreboard import Column
 from workerkit.workers.base import WorkerContext
 from workerkit.workers.polling import PollingWorker, ThreadOptions
 from workerkit.workers.server import Source
@@ -38,8 +36,6 @@ _FIRST_REQUEST = 0.005
 # Plain names for the loop: an attribute of an enum costs it 0.1 µs.
 _BUSY = Column.BUSY
 _BUSY_SINCE = Column.BUSY_SINCE
-_POOL = Column.POOL
-_STATE = Column.STATE
 
 
 class SyncWorker(PollingWorker):
@@ -134,16 +130,11 @@ class SyncWorker(PollingWorker):
     def scan(self, now: float) -> None:
         """Look for deadlines, and whether there are siblings."""
         super().scan(now)
-        self._has_siblings = sum(row.cells[_STATE] == State.READY for row in self._siblings()) > 1
-
-    def _siblings(self) -> Iterator[Row]:
-        """Return the rows of this pool's workers, this one's among them."""
-        pool = self.row.cells[_POOL]
-        return (row for row in self.context.siblings if row.cells[_POOL] == pool)
+        self._has_siblings = len(self.ready_siblings()) > 1
 
     def _look_at_siblings(self, now: float) -> None:
         """Notice a request that holds its worker up: the next one like it may come here."""
         self._next_look = now + _LOOK_EVERY
         late = int((now - _LONG) * 1e9)
-        if any(0 < row.cells[_BUSY_SINCE] < late for row in self._siblings()):
+        if any(0 < row.cells[_BUSY_SINCE] < late for row in self.siblings()):
             self._decline_until = now + _DECLINE_FOR

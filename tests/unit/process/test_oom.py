@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from workerkit.process.oom import OutOfMemoryKills
+from workerkit.process.fork import fork
+from workerkit.process.oom import OutOfMemoryKills, be_killed_first
 
 
 def put(root: Path, path: str, text: str) -> Path:
@@ -43,3 +45,17 @@ def test_a_kill_is_noticed_once(tmp_path: Path, groups: str, counter: str, text:
 def test_where_nothing_can_be_read_nothing_is_claimed(tmp_path: Path) -> None:
     """Without a counter it cannot be known."""
     assert OutOfMemoryKills(str(tmp_path)).has_grown() is None
+
+
+def test_a_worker_is_killed_before_its_arbiter() -> None:
+    """A child raises what the kernel adds to its size, when it looks for whom to kill, above its parent's."""
+    score = Path("/proc/self/oom_score_adj")
+    before = int(score.read_text())
+
+    def child() -> int:
+        be_killed_first()
+        return int(int(score.read_text()) != min(1000, before + 10))
+
+    _, status = os.waitpid(fork(child), 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert int(score.read_text()) == before
