@@ -115,11 +115,6 @@ def begin(
     return head, mode, length or 0, keep_alive
 
 
-def status_line(status: str) -> bytes:
-    """The status line, with its line end; ``ApplicationError`` unless it is a final status or 101, with a reason."""
-    return _STATUSES[status].line.encode("latin-1")
-
-
 def field_line(name: str, value: str) -> bytes:
     """One header field line, with its line end.
 

@@ -253,15 +253,14 @@ class Http1Exchange(Connection):
     # -- sending -----------------------------------------------------------------------------------------------------
 
     def _send_chunk(self, data: bytes, size: int) -> None:
-        if not size:
-            return  # an empty chunk would end the body
+        buffers = response.chunk(data)
+        if not buffers:
+            return
         self.sent += size
-        before = b"%b%x\r\n" % (self._head_bytes, size)
-        self._head_bytes = b""
-        if size < _JOIN_BELOW:
-            self._send((b"%b%b\r\n" % (before, data),))
-        else:
-            self._send((before, data, b"\r\n"))
+        if self._head_bytes:
+            buffers = (self._head_bytes, *buffers)
+            self._head_bytes = b""
+        self._send((b"".join(buffers),) if size < _JOIN_BELOW else buffers)
 
     def _send_with_head(self, data: bytes, more: bool = False) -> None:
         head = self._head_bytes
