@@ -212,8 +212,9 @@ def test_what_is_not_a_class_is_refused(site):
     assert refusal("contract:make") == f"worker class 'contract:make': {EXPECTED}, found {make!r}, which is not a class"
 
 
-def test_a_plugin_that_cannot_be_imported_shows_its_own_frames(site):
+def test_a_plugin_that_cannot_be_imported_shows_its_own_frames(site, monkeypatch):
     """The cause is chained, so that the plugin's own frames can be shown; the message has the cause in one line."""
+    monkeypatch.delitem(sys.modules, "eventlet", raising=False)
     (site / "broken_plugin.py").write_text("import eventlet.not_there\n")
     (site / "eventlet.py").write_text("raise ImportError('too old', name='eventlet')\n")
     install(site, "broken", broken="broken_plugin:X")

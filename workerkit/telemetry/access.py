@@ -13,14 +13,13 @@ import contextlib
 import os
 import re
 import sys
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from workerkit.memo import Memo
 from workerkit.process.clock import gmtime, wall_clock
-from workerkit.telemetry.files import open_log
+from workerkit.telemetry.files import LogFile
 
 DEFAULT_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 
@@ -236,19 +235,11 @@ class AccessLog:
     """Lines gathered in memory and written together."""
 
     def __init__(self, path: str, line_format: str) -> None:
-        self._path = path
         self._format = LineFormat(line_format)
         self.lines: deque[str] = deque()
         """What is still to be written. Threads add to it while one of them writes: a deque loses none."""
         self._size = 0
-        self._fd = self._open()
-        if path != "-":
-            # When nobody holds this log any more, and not when the next one is made: an arbiter that still serves
-            # would write to whatever has got the number meanwhile.
-            weakref.finalize(self, os.close, self._fd).atexit = False
-
-    def _open(self) -> int:
-        return sys.stdout.fileno() if self._path == "-" else open_log(self._path)
+        self._file = LogFile(path, sys.stdout)
 
     def name_clients(self, host: Callable[[Answered], str]) -> None:
         """Have this tell whom a request came from, in place of the peer; in a worker, before it serves."""
@@ -272,12 +263,8 @@ class AccessLog:
         if not self.lines:
             return
         self._size = 0
-        rest = memoryview("".join(self._take_lines()).encode("utf-8", "backslashreplace"))
-        try:
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
-        except OSError:
-            return
+        with contextlib.suppress(OSError):
+            self._file.write("".join(self._take_lines()))
 
     def _take_lines(self) -> Iterator[str]:
         take = self.lines.popleft
@@ -292,8 +279,4 @@ class AccessLog:
             ConfigError: It cannot be opened; the old one goes on.
         """
         self.flush()
-        if self._path != "-":
-            fresh = self._open()
-            # The number stays: a thread that writes to it meanwhile reaches the old file or the new one, never none.
-            os.dup2(fresh, self._fd, inheritable=False)
-            os.close(fresh)
+        self._file.reopen()

@@ -10,18 +10,15 @@ first line that gets through.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import sys
-from collections import deque
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Any
 
 from workerkit.errors import ConfigError
 from workerkit.process.privileges import UNCHANGED, Privileges
 from workerkit.telemetry.access import DEFAULT_FORMAT, AccessLog, LineFormat
-from workerkit.telemetry.files import open_log
+from workerkit.telemetry.files import LogFile
 
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -75,53 +72,33 @@ class LogOptions:
     )
 
 
-class ReopenableHandler(logging.StreamHandler[TextIO]):
-    """Writes to a file that may be moved away, or to standard error."""
+class _ErrorHandler(logging.Handler):
+    """Writes the server's own log.
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    Unlike the library's handlers, it needs no lock. The thread that reports a hub which stands still, or a request
+    past its deadline, may be in the midst of a line when the worker is told to say its last words; and where the
+    standard library is patched, locks are of a kind that makes greenlets wait, and no thread of the system's.
+    """
+
+    def __init__(self, file: LogFile) -> None:
+        super().__init__()
+        self._file = file
         self._lost = 0
-        self._writing = False
-        self._late: deque[logging.LogRecord] = deque()
-        super().__init__(_open_text(path))
 
-    def reopen(self) -> None:
-        """Open the file anew, after log rotation; keep the old one where that fails."""
-        if self._path == "-":
-            return
-        fresh = _open_text(self._path)
-        self.acquire()
-        before, self.stream = self.stream, fresh
-        self.release()
-        # Closing tries once more to write what a full disk has refused.
-        with contextlib.suppress(OSError):
-            before.close()
-
-    def close(self) -> None:
-        """Close the file; standard error is not ours to close."""
-        if self._path != "-":
-            with contextlib.suppress(OSError):
-                self.stream.close()
-        super().close()
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a line, if the filters let it pass. Called by the logger."""
+        passed: Any = self.filter(record)
+        if passed:
+            self.emit(record if passed is True else passed)  # since Python 3.12 a filter may return another
+        return bool(passed)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line; one that a signal handler logs meanwhile, in the midst of a write, is written after it."""
-        self._late.append(record)
-        while self._late and not self._writing:
-            self._writing = True
-            try:
-                self._write(self._late.popleft())
-            finally:
-                self._writing = False
-
-    def _write(self, record: logging.LogRecord) -> None:
         """Write a line; count it where that fails."""
         try:
             line = self.format(record)
             if self._lost:
                 line = f"{line}\n({self._lost} earlier lines could not be written)"
-            self.stream.write(line + self.terminator)
-            self.stream.flush()
+            self._file.write(f"{line}\n")
             self._lost = 0
         except OSError:
             # A full disk: serving goes on. Nothing else could be told to anybody.
@@ -148,16 +125,16 @@ class Logs:
         for old in self.error.handlers[:]:
             self.error.removeHandler(old)
             old.close()
-        self._handler = ReopenableHandler(options.errorlog)
-        self._handler.setFormatter(
+        self._file = LogFile(options.errorlog, sys.stderr)
+        handler = _ErrorHandler(self._file)
+        handler.setFormatter(
             logging.Formatter("%(asctime)s [%(process)d] [%(levelname)s] %(message)s", "[%Y-%m-%d %H:%M:%S %z]")
         )
-        self.error.addHandler(self._handler)
+        self.error.addHandler(handler)
         self.on_stderr = options.errorlog == "-"
         self.access: AccessLog | None = None
         if options.accesslog is not None:
             self.access = AccessLog(options.accesslog, options.access_log_format)
-        self._takes_faults = False
         self._privileges = privileges
         self._paths = [path for path in (options.errorlog, options.accesslog) if path is not None and path != "-"]
         privileges.own(self._paths)
@@ -165,9 +142,7 @@ class Logs:
     def reopen(self) -> None:
         """Open the files anew (USR1); a file that cannot be opened is reported, and the old one goes on."""
         try:
-            self._handler.reopen()
-            if self._takes_faults:
-                self.take_faults()
+            self._file.reopen()
             if self.access is not None:
                 self.access.reopen()
             self._privileges.own(self._paths)
@@ -178,18 +153,11 @@ class Logs:
         """Have the interpreter write the stacks of all threads to the error log when it crashes, or is aborted."""
         import faulthandler  # noqa: PLC0415  built in, but of no use to an arbiter
 
-        self._takes_faults = True
         # Where standard error was replaced by something that has no descriptor, there is nowhere to write to.
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            faulthandler.enable(self._handler.stream)
+        if self._file.fd is not None:
+            faulthandler.enable(self._file.fd)
 
     def flush(self) -> None:
         """Write out what was gathered. Called when a worker is about to wait, and before it leaves."""
         if self.access is not None:
             self.access.flush()
-
-
-def _open_text(path: str) -> TextIO:
-    if path == "-":
-        return sys.stderr
-    return os.fdopen(open_log(path), "w", encoding="utf-8", errors="backslashreplace")

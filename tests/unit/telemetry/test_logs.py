@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import re
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -18,6 +17,7 @@ from workerkit.errors import ConfigError
 from workerkit.http.fields import Fields
 from workerkit.telemetry.access import AccessLog
 from workerkit.telemetry.logs import LogOptions, Logs
+from workerkit.testing.deadline import DEADLINE
 
 Open = Callable[..., Logs]
 
@@ -54,11 +54,23 @@ def test_the_level_says_what_is_logged(open_logs: Open, tmp_path: Path) -> None:
     assert "dropped" not in (tmp_path / "error.log").read_text()
 
 
-def test_a_dash_is_standard_error(open_logs: Open, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dash_is_standard_error(open_logs: Open, capfd: pytest.CaptureFixture[str]) -> None:
     """By default the log goes to standard error."""
     open_logs("-").error.error("to the terminal")
 
-    assert "to the terminal" in capsys.readouterr().err
+    assert "to the terminal" in capfd.readouterr().err
+
+
+def test_a_dash_is_also_what_stands_for_standard_error(open_logs: Open, capsys: pytest.CaptureFixture[str]) -> None:
+    """An application that has put something without a descriptor in its place gets the lines; the stacks of a crash
+    have nowhere to go.
+    """
+    logs = open_logs("-", accesslog="-")
+    logs.error.error("to the notebook")
+    logs.take_faults()
+    logs.reopen()
+
+    assert "to the notebook" in capsys.readouterr().err
 
 
 def test_lines_are_written_once(open_logs: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -153,34 +165,65 @@ def test_a_wrong_log_call_does_not_stop_its_caller(open_logs: Open, capsys: pyte
     assert "many" in capsys.readouterr().err
 
 
+class Slow:
+    """What a line tells of, and what happens while it is made text."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        self.meanwhile = meanwhile
+
+    def __str__(self) -> str:
+        self.meanwhile()
+        return "slow"
+
+
+def messages(path: Path) -> list[str]:
+    return [line.rpartition("] ")[2] for line in path.read_text().splitlines()]
+
+
 def test_a_signal_handler_may_log(open_logs: Open, tmp_path: Path) -> None:
-    """A line that a handler logs while another is being written is neither lost nor an error."""
+    """A line that a handler logs while another is being made is neither lost nor an error."""
     logs = open_logs()
-
-    class Signalled(io.FileIO):
-        """A file during whose first write a signal arrives."""
-
-        armed = True
-
-        def write(self, data: Any) -> int:
-            if self.armed:
-                self.armed = False
-                signal.raise_signal(signal.SIGUSR1)
-            return super().write(data)
-
-    [handler] = logs.error.handlers
-    assert isinstance(handler, logging.StreamHandler)
-    handler.stream.close()
-    handler.stream = io.TextIOWrapper(io.BufferedWriter(Signalled(tmp_path / "error.log", "w")))
     before = signal.signal(signal.SIGUSR1, lambda *_: logs.error.error("from the handler"))
     try:
-        logs.error.error("first")
+        logs.error.error("%s", Slow(lambda: signal.raise_signal(signal.SIGUSR1)))
         logs.error.error("second")
     finally:
         signal.signal(signal.SIGUSR1, before)
 
-    lines = (tmp_path / "error.log").read_text().splitlines()
-    assert [line.rpartition("] ")[2] for line in lines] == ["first", "from the handler", "second"]
+    assert messages(tmp_path / "error.log") == ["from the handler", "slow", "second"]
+
+
+def test_no_thread_waits_for_anothers_line(open_logs: Open, tmp_path: Path) -> None:
+    """A worker that is told to say its last words says them while its watchdog is in the midst of a line."""
+    logs = open_logs()
+    begun, end = threading.Event(), threading.Event()
+
+    def stand_still() -> None:
+        begun.set()
+        end.wait(DEADLINE)
+
+    watchdog = threading.Thread(target=logs.error.error, args=("%s", Slow(stand_still)))
+    watchdog.start()
+    begun.wait(DEADLINE)
+    lastly = threading.Thread(target=logs.error.error, args=("last words",))
+    lastly.start()
+    lastly.join(DEADLINE)
+    said = messages(tmp_path / "error.log")
+    end.set()
+    watchdog.join(DEADLINE)
+
+    assert said == ["last words"]
+    assert messages(tmp_path / "error.log") == ["last words", "slow"]
+
+
+def test_a_filter_decides_about_a_line(open_logs: Open, tmp_path: Path) -> None:
+    """What logging offers for handlers goes on to hold."""
+    [handler] = open_logs().error.handlers
+    handler.addFilter(lambda record: record.levelno > logging.WARNING)
+    logging.getLogger("workerkit.error").warning("dropped")
+    logging.getLogger("workerkit.error").error("kept")
+
+    assert messages(tmp_path / "error.log") == ["kept"]
 
 
 def test_a_file_that_cannot_be_opened_is_an_error(open_logs: Open) -> None:
