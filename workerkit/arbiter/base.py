@@ -10,7 +10,6 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from workerkit.net.certificates import PoolCertificates
 from workerkit.net.listener import Listener, ListenerOptions
@@ -18,11 +17,12 @@ from workerkit.net.protocol import Protocol
 from workerkit.process.attachment import Attachment, Done, PoolStatus, WorkerStatus
 from workerkit.process.hooks import NO_HOOKS, Hooks
 from workerkit.process.privileges import UNCHANGED, Privileges
+from workerkit.records import Record
 from workerkit.telemetry.logs import Logs
 from workerkit.workers.base import Lifespan, Worker, WorkerOptions
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ArbiterOptions:
     """The arbiter."""
 
@@ -47,7 +47,7 @@ class ArbiterOptions:
     )
 
 
-class Pool(NamedTuple):
+class Pool(Record):
     """Workers of one class that serve one thing."""
 
     name: str
@@ -77,7 +77,7 @@ class Pool(NamedTuple):
     """Up to how many there may be when there is more to do; None: always ``workers``."""
 
 
-class Renewed(NamedTuple):
+class Renewed(Record):
     """What a reload has read again."""
 
     pools: Sequence[Pool]

@@ -27,7 +27,7 @@ def read_certificates(pools: Iterable[Pool]) -> list[Pool]:
     Raises:
         ConfigError: One of them cannot be read.
     """
-    return [pool if pool.tls is None else pool._replace(tls=pool.tls.read_again()) for pool in pools]
+    return [pool if pool.tls is None else pool.replace(tls=pool.tls.read_again()) for pool in pools]
 
 
 class CertificateWatch:

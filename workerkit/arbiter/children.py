@@ -41,7 +41,7 @@ _ABORTING = 1.0
 _NEVER_CAME = "ended before it told its pid"
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, repr=False)
 class _Line:
     """Our ends of the lines to one process."""
 
@@ -154,7 +154,7 @@ class Children:
     def _birth(self, crew: Crew) -> Birth:
         release = crew.release
         return Birth(
-            release.pool._replace(workers=crew.workers),
+            release.pool.replace(workers=crew.workers),
             release.listeners,
             self.scoreboard,
             crew.nudge,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from workerkit.arbiter.base import ArbiterOptions, Pool
 from workerkit.arbiter.policy import ForkRetry, RestartBudget, Wanted, divide
@@ -15,6 +14,7 @@ from workerkit.process.attachment import PoolStatus
 from workerkit.process.nudge import Nudge
 from workerkit.process.scoreboard import ROWS
 from workerkit.process.states import State
+from workerkit.records import Record
 
 _MOST_WORKERS = ROWS // 2  # a reload needs as many slots again
 
@@ -23,7 +23,7 @@ def _bounds(pool: Pool) -> Bounds | None:
     return Bounds(pool.workers, pool.most_workers) if pool.most_workers is not None else None
 
 
-class Release(NamedTuple):
+class Release(Record):
     """The settings and the code that workers of one generation are made with; a reload makes a new one."""
 
     generation: int
@@ -79,7 +79,7 @@ class Crew:
     @classmethod
     def joining(cls, number: int, release: Release) -> Crew:
         """Return the crew of a pool that a reload adds: giving up goes back to no workers at all."""
-        nobody = Release(0, release.pool._replace(workers=0, most_workers=None), (), release.options)
+        nobody = Release(0, release.pool.replace(workers=0, most_workers=None), (), release.options)
         return cls(number, release, nobody)
 
     def __str__(self) -> str:
@@ -135,7 +135,7 @@ class Crew:
 
     def begin_refork(self, generation: int) -> None:
         """Want the same release again, from another mold: all else stays as it is, however it came to be."""
-        self.release = self.release._replace(generation=generation)
+        self.release = self.release.replace(generation=generation)
         self._releases[generation] = self.release
         # What is done once for a release has been done.
         self.begun.add(generation)
@@ -147,8 +147,8 @@ class Crew:
 
     def dismiss(self) -> None:
         """Want no workers any more: the pool is gone from the settings."""
-        nobody = self.release.pool._replace(workers=0, most_workers=None)
-        self._change(self.release._replace(pool=nobody, listeners=()), 0)
+        nobody = self.release.pool.replace(workers=0, most_workers=None)
+        self._change(self.release.replace(pool=nobody, listeners=()), 0)
         self.settle()
         self.is_dismissed = True
 

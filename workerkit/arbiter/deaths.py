@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
 
 from workerkit.arbiter.table import WorkerHandle
 from workerkit.process.messages import BootFailed
+from workerkit.records import Record
 
 
-class Death(NamedTuple):
+class Death(Record):
     """The end of one process, as far as it can be told from outside."""
 
     handle: WorkerHandle

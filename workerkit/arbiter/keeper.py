@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from workerkit.arbiter.children import Children
 from workerkit.arbiter.crew import Crew
@@ -33,12 +32,13 @@ from workerkit.process.messages import (
     Unfit,
 )
 from workerkit.process.states import State
+from workerkit.records import Record
 from workerkit.telemetry.logs import Logs
 
 _QUICK = 1.0
 
 
-class Reports(NamedTuple):
+class Reports(Record):
     """What the arbiter is called with, in the loop's thread."""
 
     ready: Callable[[Crew, WorkerHandle], object]
@@ -99,7 +99,7 @@ class Keeper:
         looks: list[float] = []
         for crew in list(self.crews.values()):
             handles = self.children.of(crew)
-            wanted = crew.wanted()._replace(workers=0) if self.stopping else crew.wanted()
+            wanted = crew.wanted().replace(workers=0) if self.stopping else crew.wanted()
             made = plan(handles, wanted, crew.spawn_at, self._loop.awake_since, now)
             for action in made.actions:
                 self._perform(action, crew, now)

@@ -43,7 +43,7 @@ class ListeningSockets:
                         opened[key] = listeners
                         pool.privileges.own(_files(listeners))
                     found[key] = listeners
-                    mine += [listener._replace(scheme=pool.scheme) for listener in listeners]
+                    mine += [listener.replace(scheme=pool.scheme) for listener in listeners]
                 by_pool[pool.name] = tuple(mine)
         except BaseException:
             _close(opened.values(), self.inherited.shared_files)

@@ -16,30 +16,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
-from typing import NamedTuple
 
 from workerkit.arbiter.table import Role, WorkerHandle
-from workerkit.facts import Fact
 from workerkit.process.states import State
+from workerkit.records import Record
 
 
-class Spawn(Fact):
+class Spawn(Record):
     """Make a worker with this number."""
 
     number: int
 
 
-class SpawnMold(Fact):
+class SpawnMold(Record):
     """Make a mold."""
 
 
-class Stop(Fact):
+class Stop(Record):
     """Tell a process to leave."""
 
     slot: int
 
 
-class Kill(Fact):
+class Kill(Record):
     """End a process by force, a worker that hangs after a moment to tell what it does; the reason is for the log."""
 
     slot: int
@@ -49,7 +48,7 @@ class Kill(Fact):
 Action = Spawn | SpawnMold | Stop | Kill
 
 
-class Wanted(NamedTuple):
+class Wanted(Record):
     """What one pool should be."""
 
     workers: int
@@ -62,14 +61,14 @@ class Wanted(NamedTuple):
     """Whether no worker has been ready of this generation, and the first one has to be before others are made."""
 
 
-class Plan(NamedTuple):
+class Plan(Record):
     """What to do now, and when to look again at the latest (None: when something happens)."""
 
     actions: tuple[Action, ...]
     next_look: float | None
 
 
-@dataclass(slots=True)
+@dataclass(repr=False)
 class RestartBudget:
     """How soon a dead worker may be replaced.
 
@@ -103,7 +102,7 @@ class RestartBudget:
         self._streak += 1
 
 
-@dataclass(slots=True)
+@dataclass(repr=False)
 class ForkRetry:
     """When to fork again after the system had no process to give (EAGAIN, ENOMEM).
 

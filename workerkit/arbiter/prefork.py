@@ -284,7 +284,7 @@ class PreforkArbiter(Arbiter):
             attachment.on_reloading()
         try:
             renewed = self.renew() if self.renew is not None else Renewed(tuple(self.pools.values()), self.options)
-            renewed = renewed._replace(pools=read_certificates(renewed.pools))
+            renewed = renewed.replace(pools=read_certificates(renewed.pools))
             listeners = self._sockets.of(renewed.pools)
         except Exception as error:  # noqa: BLE001  whatever is wrong with the new settings, the old ones serve
             reason = str(error) if isinstance(error, WorkerkitError) else summary(error)

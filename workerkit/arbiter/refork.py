@@ -23,7 +23,7 @@ _LOOK_EVERY = 0.25
 _MEBIBYTE = 1 << 20
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, repr=False)
 class _Attempt:
     """What is under way in one pool."""
 

@@ -7,15 +7,15 @@ to give up is to want the proven one again. The policy does the rest, in small s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from workerkit.arbiter.base import Renewed
 from workerkit.arbiter.crew import Crew, Release
 from workerkit.net.listener import Listener
 from workerkit.process.attachment import Done
+from workerkit.records import Record
 
 
-class Reload(NamedTuple):
+class Reload(Record):
     """A reload that is under way."""
 
     crews: dict[str, Crew]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import NamedTuple
 
 from workerkit.arbiter.base import Pool
 from workerkit.arbiter.mold import Mold
@@ -18,6 +17,7 @@ from workerkit.process.fork import fork
 from workerkit.process.messages import Channel, ForkWorker
 from workerkit.process.nudge import Nudge
 from workerkit.process.scoreboard import Scoreboard
+from workerkit.records import Record
 from workerkit.telemetry.logs import Logs
 from workerkit.workers.base import WorkerContext, live
 
@@ -25,7 +25,7 @@ from workerkit.workers.base import WorkerContext, live
 _SPARE = 32
 
 
-class Birth(NamedTuple):
+class Birth(Record):
     """What every process of one pool is born with."""
 
     pool: Pool

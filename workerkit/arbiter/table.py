@@ -10,9 +10,9 @@ import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from workerkit.facts import Fact
 from workerkit.process.scoreboard import ROWS
 from workerkit.process.states import TRANSITIONS, Change, State
+from workerkit.records import Record
 
 
 class Role(enum.Enum):
@@ -23,7 +23,7 @@ class Role(enum.Enum):
     """Holds the loaded application of one pool and generation, and forks workers from it (--preload)."""
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, repr=False)
 class WorkerHandle:
     """The parent's view of one process; never the same object as the child's ``Worker``."""
 
@@ -57,41 +57,41 @@ class WorkerHandle:
 DEFAULT_POOL = "default"
 
 
-class Spawned(Fact):
+class Spawned(Record):
     """A process was forked, or a mold was told to fork it."""
 
     handle: WorkerHandle
 
 
-class Identified(Fact):
+class Identified(Record):
     """A process that a mold forked has told its pid."""
 
     slot: int
     pid: int
 
 
-class Booted(Fact):
+class Booted(Record):
     """It is ready."""
 
     slot: int
     at: float
 
 
-class AskedToRetire(Fact):
+class AskedToRetire(Record):
     """It wants to be replaced."""
 
     slot: int
     reason: str
 
 
-class StopOrdered(Fact):
+class StopOrdered(Record):
     """It was told to leave until ``deadline``."""
 
     slot: int
     deadline: float
 
 
-class Exited(Fact):
+class Exited(Record):
     """It is gone."""
 
     slot: int

@@ -59,7 +59,7 @@ def _check_workers(value: int) -> None:
         raise ValueError(_WORKERS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ApplicationOptions:
     """The application."""
 
@@ -90,7 +90,7 @@ class ApplicationOptions:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImportOptions:
     """The application."""
 
@@ -119,7 +119,7 @@ class ImportOptions:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class PoolOptions:
     """Workers."""
 
@@ -145,7 +145,7 @@ class PoolOptions:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ArbiterChoice:
     """The arbiter."""
 

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import NamedTuple
 
 from workerkit.errors import ConfigError
 from workerkit.frames import summary
+from workerkit.records import Record
 
 PYPROJECT = "pyproject.toml"
 DEFAULT_FILES = ("workerkit.toml", "workerkit.conf.py", PYPROJECT, "gunicorn.conf.py")
@@ -19,7 +19,7 @@ DEFAULT_FILES = ("workerkit.toml", "workerkit.conf.py", PYPROJECT, "gunicorn.con
 _MODULE_NAME = "__config__"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class FileOptions:
     """This command."""
 
@@ -33,7 +33,7 @@ class FileOptions:
     )
 
 
-class FileValues(NamedTuple):
+class FileValues(Record):
     """What a configuration file says, key by key; ``is_python`` if it was executed."""
 
     name: str

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
-from typing import NamedTuple
 
 from workerkit.config import gunicorn_names
 from workerkit.config.commandline import parse
 from workerkit.config.files import FileOptions, FileValues
 from workerkit.config.schema import Schema, Setting
 from workerkit.errors import ConfigError, UsageError
+from workerkit.records import Record
 from workerkit.spelling import did_you_mean, nearest
 
 POOLS = "pools"
@@ -27,7 +27,7 @@ _NEAR_MISS = 0.8
 _PREFIX = "WORKERKIT_"
 
 
-class Given(NamedTuple):
+class Given(Record):
     """What was given for a setting, where, and the error that it is if it cannot be used."""
 
     value: object
@@ -48,7 +48,7 @@ class Given(NamedTuple):
 Layer = dict[str, Given]
 
 
-class PoolTable(NamedTuple):
+class PoolTable(Record):
     """What is said for one pool alone."""
 
     name: str

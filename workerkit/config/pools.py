@@ -10,7 +10,7 @@ decides, from every source, and refuses nothing that it does not know; the secon
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from workerkit.config.commandline import parse
 from workerkit.config.files import FileValues
@@ -18,6 +18,7 @@ from workerkit.config.layers import POOLS, PoolTable
 from workerkit.config.schema import Schema
 from workerkit.config.settings import Settings
 from workerkit.errors import ConfigError
+from workerkit.records import Record
 
 Peek = Callable[[str], object]
 """``peek(name)``: the value of one setting while the others are not known yet."""
@@ -25,7 +26,7 @@ Peek = Callable[[str], object]
 _NOTHING: Mapping[str, Any] = {}
 
 
-class Plan(NamedTuple):
+class Plan(Record):
     """Which settings there are."""
 
     core: tuple[type, ...]
@@ -83,7 +84,7 @@ def gather(
     server = Settings.gather(core, flags, environ, file, overrides, other_sections=other_sections, known=known)
     of_pools = Schema.of(*plan.of_pools)
     for table, schema in zip(tables, schemas, strict=True):
-        own = table._replace(schema=own_schema(of_pools, table))
+        own = table.replace(schema=own_schema(of_pools, table))
         server.pools[table.name] = Settings.gather(
             schema, flags, environ, file, overrides, other_sections=other_sections, known=known, pool=own
         )

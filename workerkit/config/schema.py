@@ -25,11 +25,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field
-from typing import NamedTuple
 
 from workerkit import spelling
 from workerkit.config.values import Kind, kind_of, show_size
 from workerkit.errors import ConfigError
+from workerkit.records import Record
 
 POSITIONAL = "wsgi_app"
 """The one setting that the command line gives without a flag."""
@@ -40,7 +40,7 @@ _ACCEPTED = (
 
 
 # This class and its like are made at every start, at a tenth of what a frozen, slotted dataclass costs.
-class Setting(NamedTuple):
+class Setting(Record):
     """One setting: what it is called in each place, and what it may be."""
 
     name: str

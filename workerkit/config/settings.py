@@ -97,7 +97,7 @@ class Settings:
         named = {key: value for key, value in overrides.items() if only.find(key)}
         given = (
             layers.from_platform(only, environ)
-            | (layers.from_file(only, file._replace(values=known), tuple, only) if file else {})
+            | (layers.from_file(only, file.replace(values=known), tuple, only) if file else {})
             | layers.from_variables(only, environ)
             | {key: words for key, words in layers.from_words(schema, environ, strict=False).items() if key == name}
             | layers.from_flags(only, flags)

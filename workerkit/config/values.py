@@ -11,7 +11,8 @@ import math
 import os
 import string
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+
+from workerkit.records import Record
 
 _TRUE = frozenset({"yes", "true", "on", "1"})
 _FALSE = frozenset({"no", "false", "off", "0"})
@@ -21,7 +22,7 @@ _BYTES = {"": 1, "b": 1} | {
 }
 
 
-class Kind(NamedTuple):
+class Kind(Record):
     """One kind of value.
 
     ``parse`` reads text and ``take`` looks at a ready value; both raise ``ValueError`` for what is not of
@@ -55,7 +56,7 @@ def kind_of(annotation: object, unit: str | None = None) -> Kind | None:
     parts = _annotation_text(annotation).replace(" ", "").split("|")
     names = [part for part in parts if part != "None"]
     kind = _KINDS.get((names[0], unit if names[0] in {"int", "float"} else None)) if len(names) == 1 else None
-    return kind._replace(optional=True) if kind and len(names) < len(parts) else kind
+    return kind.replace(optional=True) if kind and len(names) < len(parts) else kind
 
 
 def show_size(size: int) -> str:

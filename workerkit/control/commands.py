@@ -7,17 +7,18 @@ function and a row.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from workerkit import spelling
 from workerkit.control.wire import Message, failed, succeeded
 from workerkit.process.attachment import Supervised
+from workerkit.records import Record
 
 Answer = Callable[[Message], None]
 """Called once, now or later, in the loop's thread."""
 
 
-class Target(NamedTuple):
+class Target(Record):
     """What is asked and told."""
 
     server: Supervised
@@ -26,7 +27,7 @@ class Target(NamedTuple):
     """Seconds since it was started."""
 
 
-class Argument(NamedTuple):
+class Argument(Record):
     """What a command can be given besides its name."""
 
     kind: type
@@ -35,7 +36,7 @@ class Argument(NamedTuple):
     default: object = None
 
 
-class Command(NamedTuple):
+class Command(Record):
     """One command."""
 
     run: Callable[[Target, Mapping[str, Any], Answer], None]
@@ -77,8 +78,8 @@ def _status(target: Target, _arguments: Mapping[str, Any], answer: Answer) -> No
             pid=server.pid,
             uptime=round(target.uptime(), 3),
             reloading=server.reloading,
-            pools=[pool._asdict() for pool in server.pool_status()],
-            workers=[worker._asdict() for worker in server.status()],
+            pools=[vars(pool) for pool in server.pool_status()],
+            workers=[vars(worker) for worker in server.status()],
         )
     )
 

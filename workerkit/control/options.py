@@ -38,7 +38,7 @@ def _check_mode(mode: int) -> None:
         raise ValueError("must be an octal mode from 0 to 777")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ControlOptions:
     """The control socket."""
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import NamedTuple
 
 from workerkit.errors import ProtocolError
 from workerkit.http import abnf
 from workerkit.http.limits import HttpLimits, body_too_large
+from workerkit.records import Record
 
 _MOST_SIZE_DIGITS = 16
 _LARGEST_EXTENSION = 4096  # of one chunk
@@ -164,7 +164,7 @@ def _malformed(expected: str) -> ProtocolError:
     return ProtocolError(f"malformed chunked body: {expected} expected")
 
 
-class _Rule(NamedTuple):
+class _Rule(Record):
     expected: str
     steps: dict[int, _State]
     run: Callable[[bytes, int], re.Match[bytes] | None] | None = None

@@ -21,7 +21,7 @@ def _check_field_name(name: str) -> None:
         raise ValueError(f"{name!r} is not the name of a header field, such as X-Forwarded-For")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ForwardedOptions:
     """Trusted proxies."""
 

@@ -20,7 +20,7 @@ def _limit(default: int, help_text: str, unit: str | None = "bytes") -> int:
     return field(default=default, metadata=metadata)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HttpLimits:
     """HTTP limits."""
 

@@ -33,7 +33,7 @@ def _check_requirement(number: int) -> None:
         raise ValueError(f"expected one of {', '.join(_REQUIREMENTS)}, got {number}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class TlsOptions:
     """TLS."""
 

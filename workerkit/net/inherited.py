@@ -14,6 +14,7 @@ from typing import NamedTuple
 from workerkit.errors import BindError
 from workerkit.net.address import TCPAddress, UnixAddress, address_of
 from workerkit.net.binding import FileId, file_id, resolve
+from workerkit.records import Record
 
 _FIRST_PASSED = 3  # SD_LISTEN_FDS_START
 
@@ -25,7 +26,7 @@ class Passed(NamedTuple):
     fd: int
 
 
-class InheritedSocket(NamedTuple):
+class InheritedSocket(Record):
     """A socket that another arbiter serves too."""
 
     pool: str

@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Container
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from workerkit.net.address import (
     InheritedAddress,
@@ -26,6 +26,7 @@ from workerkit.net.binding import FileId, bind_tcp, bind_unix, file_id, refuse_h
 from workerkit.net.inherited import InheritedSockets, duplicate
 from workerkit.net.poller import READ, wait_for
 from workerkit.peers import MACHINE_ITSELF, check_peers
+from workerkit.records import Record
 
 # Taken unpatched: gevent and eventlet replace it, and workers accept after that.
 _Socket = socket.socket
@@ -42,7 +43,7 @@ def _parse_mode(text: str) -> int:
         raise ValueError("must be an octal mode, such as 117") from None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ListenerOptions:
     """Listening."""
 
@@ -106,7 +107,7 @@ class ListenerOptions:
     )
 
 
-class Listener(NamedTuple):
+class Listener(Record):
     """A listening socket and the address that it really has."""
 
     socket: socket.socket
@@ -217,7 +218,7 @@ def open_listeners(
         for listener in opened:
             listener.close(inherited.shared_files)
         raise
-    return tuple([listener._replace(scheme=scheme) for listener in opened])
+    return tuple([listener.replace(scheme=scheme) for listener in opened])
 
 
 def _open(
@@ -265,7 +266,7 @@ def _open_tcp(
     for share in range(max(wanted, len(found))):
         tcp = found[share] if share < len(found) else bind_tcp(address, reuse_port=divided)
         tcp.listen(options.backlog)
-        opened.append(_listener(tcp, bind)._replace(share=share if divided else None))
+        opened.append(_listener(tcp, bind).replace(share=share if divided else None))
         # Port 0 is known from the first one on.
         address = address._replace(port=tcp.getsockname()[1])
 

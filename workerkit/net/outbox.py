@@ -21,7 +21,7 @@ _PIECE = 1 << 20
 _BATCH = 16
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _FileSlice:
     """Bytes ``start`` to ``end`` of an open file that this queue owns."""
 

@@ -11,12 +11,13 @@ import enum
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 from workerkit.errors import ConfigError
 from workerkit.net.job_deadline import JobDeadlines
 from workerkit.net.stream import Stream
 from workerkit.net.upgrade import Upgrade
+from workerkit.records import Record
 
 Job = Callable[[], object]
 
@@ -92,7 +93,7 @@ class Connection(ABC):
         """Let go of everything but the stream, which the worker closes. Called once, whatever the end was."""
 
 
-class Service(NamedTuple):
+class Service(Record):
     """What a protocol is made of: what to serve, and what is known of the worker that will."""
 
     served: object

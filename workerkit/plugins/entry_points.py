@@ -12,13 +12,14 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import NamedTuple
+
+from workerkit.records import Record
 
 _PREFIX = "workerkit."
 _METADATA_SUFFIXES = (".dist-info", ".egg-info")
 
 
-class Plugin(NamedTuple):
+class Plugin(Record):
     """A plugin as its distribution announces it; nothing of it is imported yet."""
 
     name: str

@@ -7,15 +7,16 @@ Neither side imports the other: an arbiter knows attachments by ``Attachment``, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, Protocol
 
 from workerkit.process.loop import EventLoop
+from workerkit.records import Record
 
 Done = Callable[[str | None], object]
 """Told how a reload ended: None when the new generation serves, otherwise why it was given up."""
 
 
-class WorkerStatus(NamedTuple):
+class WorkerStatus(Record):
     """One worker, for people and monitors."""
 
     pool: str
@@ -36,7 +37,7 @@ class WorkerStatus(NamedTuple):
     """Seconds since it was forked."""
 
 
-class PoolStatus(NamedTuple):
+class PoolStatus(Record):
     """One pool, for people and monitors."""
 
     name: str

@@ -20,11 +20,11 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from workerkit.errors import BootError, ConfigError
 from workerkit.frames import summary, user_frames
 from workerkit.process.scoreboard import Column, Row
+from workerkit.records import Record
 
 _Hook = Callable[..., object]
 
@@ -195,7 +195,10 @@ class WorkerFacade:
         self.ppid = server.pid
         self.pid: int | None = None
         """None in ``pre_fork``."""
-        self.pool, self.slot, self.number, self.generation = identity
+        self.pool = identity.pool
+        self.slot = identity.slot
+        self.number = identity.number
+        self.generation = identity.generation
         self.age = age
         """How many workers have been made before it, plus one."""
         self.alive = True
@@ -221,7 +224,7 @@ class WorkerFacade:
         return f"<worker {self.number} pid={self.pid} slot={self.slot}>"
 
 
-class Identity(NamedTuple):
+class Identity(Record):
     """Which worker it is."""
 
     pool: str

@@ -10,14 +10,14 @@ import contextlib
 import socket
 from collections import deque
 from collections.abc import Callable
-from heapq import heapify, heappop, heappush
-from itertools import count
+from operator import attrgetter
 from selectors import EVENT_READ, DefaultSelector
 from typing import Protocol
 
 from workerkit.process.clock import Clock, monotonic
 
 _OVERSLEPT = 1.0
+_when = attrgetter("when")
 
 Callback = Callable[[], object]
 
@@ -64,8 +64,7 @@ class EventLoop:
         """Since when this process has been able to look. After it was stopped itself (SIGSTOP, a suspended machine),
         what is overdue by now proves nothing about others."""
         self._calls: deque[Callback] = deque()
-        self._timers: list[tuple[float, int, Timer]] = []
-        self._order = count()
+        self._timers: list[Timer] = []
         self._is_open = False
 
     def open(self) -> None:
@@ -95,7 +94,7 @@ class EventLoop:
     def call_at(self, when: float, callback: Callback) -> Timer:
         """Call in the first turn that begins to run at that time or later."""
         timer = Timer(when, callback)
-        heappush(self._timers, (when, next(self._order), timer))
+        self._timers.append(timer)
         return timer
 
     def turn(self, until: float | None = None) -> None:
@@ -108,8 +107,8 @@ class EventLoop:
         woken = self.clock()
         if timeout is not None and woken - now > timeout + _OVERSLEPT:
             self.awake_since = woken
-        while self._timers and self._timers[0][0] <= woken:
-            heappop(self._timers)[2].fire()
+        while (timer := self._next_timer()) is not None and timer.when <= woken:
+            timer.fire()
         # Those that are called for meanwhile have their own turn: what they ask for is planned in between.
         for _ in range(len(self._calls)):
             self._calls.popleft()()
@@ -117,12 +116,16 @@ class EventLoop:
     def _timeout(self, until: float | None, now: float) -> float | None:
         if self._calls:
             return 0.0
-        if self._timers and self._timers[0][2].cancelled:
-            self._timers = [entry for entry in self._timers if not entry[2].cancelled]
-            heapify(self._timers)
-        if self._timers and (until is None or self._timers[0][0] < until):
-            until = self._timers[0][0]
+        timer = self._next_timer()
+        if timer is not None and (until is None or timer.when < until):
+            until = timer.when
         return None if until is None else max(0.0, until - now)
+
+    def _next_timer(self) -> Timer | None:
+        """Return the one that is due first; of several the oldest."""
+        # There are a few for each worker that is starting or leaving. A heap of them would be another module to load.
+        self._timers = [timer for timer in self._timers if not timer.cancelled]
+        return min(self._timers, key=_when, default=None)
 
     def _drain_wake_ups(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -14,7 +14,7 @@ import json
 import os
 import socket
 
-from workerkit.facts import Fact
+from workerkit.records import Record
 
 _LIMIT = 256 * 1024
 
@@ -22,7 +22,7 @@ _LIMIT = 256 * 1024
 _Socket = socket.socket
 
 
-class Message(Fact):
+class Message(Record):
     """The base of all messages; each names who sends it to whom."""
 
 

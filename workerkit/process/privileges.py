@@ -10,9 +10,10 @@ import os
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from workerkit.errors import ConfigError
+from workerkit.records import Record
 
 if TYPE_CHECKING:
     from pwd import struct_passwd
@@ -41,7 +42,7 @@ def _check_mask(value: object) -> None:
         raise ValueError(f"expected a mask from 0 to 0o777, got {value!r}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class PrivilegeOptions:
     """Privileges."""
 
@@ -83,7 +84,7 @@ class PrivilegeOptions:
     )
 
 
-class Privileges(NamedTuple):
+class Privileges(Record):
     """What a child becomes; each None or 0 stays as it is."""
 
     user: int | None = None

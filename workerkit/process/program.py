@@ -6,13 +6,15 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
+
+from workerkit.records import Record
 
 # Each says for which process some other variable is meant; a new process in our place has to be named anew.
 _ADDRESSEES = ("LISTEN_PID", "WATCHDOG_PID")
 
 
-class Program(NamedTuple):
+class Program(Record):
     """What execve(2) wants, as it was at the start."""
 
     words: tuple[str, ...]

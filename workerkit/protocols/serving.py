@@ -51,7 +51,7 @@ def make(chosen: type[Protocol], service: Service) -> Protocol:
     if isinstance(served, chosen):
         return served
     if served is chosen:
-        return chosen.serving(service._replace(served=None))
+        return chosen.serving(service.replace(served=None))
     if isinstance(served, Protocol):
         raise ConfigError(
             f"{service.name} is a protocol itself, {type(served).__name__}, and not served by {chosen.__name__}; "

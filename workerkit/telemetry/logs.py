@@ -32,7 +32,7 @@ def _check_format(value: str) -> None:
     LineFormat(value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class LogOptions:
     """Logs."""
 

@@ -24,7 +24,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from workerkit.errors import BootError, WorkerkitError
 from workerkit.frames import summary, user_frames
@@ -51,6 +51,7 @@ from workerkit.process.privileges import UNCHANGED, Privileges
 from workerkit.process.scoreboard import Column, Row
 from workerkit.process.signals import deliver
 from workerkit.process.title import show_title
+from workerkit.records import Record
 from workerkit.workers.last_words import LastWords
 from workerkit.workers.recycling import Recycling, spread
 
@@ -83,7 +84,7 @@ class Order(enum.Enum):
     """Return from ``run()`` at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class WorkerOptions:
     """Worker processes."""
 
@@ -135,7 +136,7 @@ class WorkerOptions:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class NoOptions:
     """A worker class that has no settings of its own."""
 
@@ -143,7 +144,7 @@ class NoOptions:
 Lifespan = Callable[[], AbstractContextManager[object]]
 
 
-class WorkerContext(NamedTuple):
+class WorkerContext(Record):
     """All that a worker is given: who it is, what to serve, and whom to tell."""
 
     pool: str

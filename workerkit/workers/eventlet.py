@@ -23,7 +23,7 @@ _DEPRECATED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class EventletOptions(GreenletOptions):
     """The eventlet worker."""
 

@@ -15,7 +15,7 @@ from workerkit.workers.hub import Callback, Hub
 _EV_READ = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class GeventOptions(GreenletOptions):
     """The gevent worker."""
 

@@ -48,7 +48,7 @@ _BUSY = Column.BUSY
 _LATE = object()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class GreenletOptions(ConnectionOptions):
     """Workers of greenlets."""
 

@@ -25,7 +25,7 @@ _RUN = Next.RUN
 _BEAT = Column.BEAT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ThreadOptions(ConnectionOptions):
     """Connections and threads.
 

@@ -45,7 +45,7 @@ LOG_WITHIN = 0.05
 """For how many seconds at most a line of the access log waits for others, to be written together with them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ConnectionOptions:
     """Connections."""
 

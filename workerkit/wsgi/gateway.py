@@ -11,12 +11,13 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from workerkit.errors import ApplicationError
 from workerkit.http.forwarded import Trust
 from workerkit.net.job_deadline import NO_DEADLINE
 from workerkit.net.upgrade import Upgrade
+from workerkit.records import Record
 from workerkit.wsgi.environ import Environ, EnvironBuilder
 from workerkit.wsgi.exchange import Exchange
 from workerkit.wsgi.upgrade import WAYS_TO_LEAVE, UpgradeExchange
@@ -52,7 +53,7 @@ class FileWrapper:
         raise StopIteration
 
 
-class WsgiFacts(NamedTuple):
+class WsgiFacts(Record):
     """What an application may ask of the worker that runs it."""
 
     multithread: bool

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 from workerkit.errors import ConfigError
+from workerkit.records import Record
 
 _FORMS = "MODULE, MODULE:VARIABLE, MODULE:FACTORY() or MODULE:FACTORY('literal', key=1)"
 
 
-class Call(NamedTuple):
+class Call(Record):
     """The arguments that a factory is called with; all of them were literals."""
 
     positional: tuple[object, ...] = ()
     keywords: Mapping[str, object] = MappingProxyType({})
 
 
-class AppReference(NamedTuple):
+class AppReference(Record):
     """Where the application is: a module, perhaps a (dotted) attribute of it, perhaps the call of that."""
 
     module: str

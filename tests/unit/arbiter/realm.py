@@ -192,4 +192,4 @@ def pool(worker_class: type[Worker] = Consumer, workers: int = 2, **facts: Any) 
     """Return a pool; ``timeout`` and ``max_requests`` are its workers' options."""
     names = {"timeout", "max_requests"} & facts.keys()
     options = WorkerOptions(**{name: facts.pop(name) for name in names})
-    return POOL._replace(worker_class=worker_class, workers=workers, worker_options=options, **facts)
+    return POOL.replace(worker_class=worker_class, workers=workers, worker_options=options, **facts)

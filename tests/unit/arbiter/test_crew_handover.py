@@ -13,7 +13,7 @@ from workerkit.arbiter.crew import Crew, Release
 from workerkit.arbiter.table import Role, WorkerHandle
 from workerkit.workers.sync import SyncWorker
 
-SYNC = POOL._replace(worker_class=SyncWorker)
+SYNC = POOL.replace(worker_class=SyncWorker)
 OLD = WorkerHandle(Role.WORKER, "default", 0, 0, 1, 0.0)
 
 MakeCrew = Callable[..., Crew]
@@ -28,7 +28,7 @@ def reloading() -> Iterator[MakeCrew]:
         crew = Crew(1, Release(1, SYNC, (), ArbiterOptions()))
         made.append(crew)
         crew.settle()
-        crew.begin(Release(2, SYNC._replace(**changed), (), ArbiterOptions()))
+        crew.begin(Release(2, SYNC.replace(**changed), (), ArbiterOptions()))
         return crew
 
     yield make

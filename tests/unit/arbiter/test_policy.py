@@ -82,7 +82,7 @@ def test_a_reload_waits_for_its_canary() -> None:
 
 def test_what_is_done_once_is_done_before_others_are_made() -> None:
     """With a hook for the first worker, that one is made alone, also when nothing serves yet."""
-    alone = wanted(3)._replace(first_alone=True)
+    alone = wanted(3).replace(first_alone=True)
     booting = [worker(0, 0, state=State.BOOTING)]
 
     assert planned([], alone).actions == (Spawn(0),)

@@ -23,8 +23,8 @@ def test_status(realm: Realm) -> None:
         "pid": 4242,
         "uptime": 12.5,
         "reloading": False,
-        "pools": [pool._asdict() | {"addresses": list(pool.addresses)} for pool in realm.arbiter.pool_status()],
-        "workers": [worker._asdict() for worker in realm.arbiter.status()],
+        "pools": [vars(pool) | {"addresses": list(pool.addresses)} for pool in realm.arbiter.pool_status()],
+        "workers": [vars(worker) for worker in realm.arbiter.status()],
     }
 
 
@@ -113,7 +113,7 @@ def test_a_mistake_in_a_command_ends_no_server(
     answer = realm.ask(command="status")
 
     assert answer["ok"] is False
-    assert str(answer["error"]).startswith("status failed: AttributeError")
+    assert str(answer["error"]).startswith("status failed: TypeError")
     assert caplog.messages == ["Control socket: status failed"]
     assert realm.ask(command="reopen") == {"ok": True}
 

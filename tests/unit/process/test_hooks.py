@@ -104,7 +104,7 @@ def test_a_worker_of_a_mold_has_a_facade_of_its_own(log: logging.Logger) -> None
     """Where the slot was another worker's when the mold was made, the new worker does not become that one."""
     hooks = hooks_of(log, post_fork=lambda server, worker: None)
     hooks.before_fork(FIRST, ROW)
-    hooks.become(FIRST._replace(number=1), ROW, inherited=False)
+    hooks.become(FIRST.replace(number=1), ROW, inherited=False)
 
     assert hooks.worker is not None
     assert (hooks.worker.number, hooks.worker.pid) == (1, os.getpid())

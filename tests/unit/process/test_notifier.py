@@ -33,7 +33,7 @@ class Server:
 
     def status(self) -> list[WorkerStatus]:
         ready = WorkerStatus("default", 0, 0, 11, 1, "ready", self.requests, 0)
-        return [ready, ready._replace(number=1, slot=1, state="booting", requests=0)]
+        return [ready, ready.replace(number=1, slot=1, state="booting", requests=0)]
 
 
 class Manager:

@@ -74,13 +74,13 @@ def test_a_user_brings_the_group_that_it_belongs_to() -> None:
     """Without ``group``, workers are not left in the group of root."""
     privileges = Privileges.of(PrivilegeOptions(user="nobody"))
 
-    assert privileges == (NOBODY.pw_uid, NOBODY.pw_gid, (NOBODY.pw_gid,), 0)
+    assert privileges == Privileges(NOBODY.pw_uid, NOBODY.pw_gid, (NOBODY.pw_gid,), 0)
 
 
 @ROOT
 def test_a_number_without_a_name_keeps_the_group() -> None:
     """A user that the machine does not know by name, as in containers, belongs to no group."""
-    assert Privileges.of(PrivilegeOptions(user=54321)) == (54321, None, None, 0)
+    assert Privileges.of(PrivilegeOptions(user=54321)) == Privileges(54321, None, None, 0)
 
 
 @ROOT
@@ -96,7 +96,7 @@ def test_what_would_change_nothing_takes_no_root(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
     monkeypatch.setattr(os, "getegid", lambda: 4711)
 
-    assert Privileges.of(PrivilegeOptions(user=4711, group="4711", umask=0o27)) == (None, None, None, 0o27)
+    assert Privileges.of(PrivilegeOptions(user=4711, group="4711", umask=0o27)) == Privileges(None, None, None, 0o27)
 
 
 @pytest.mark.parametrize(("asked", "word"), [({"user": "nobody"}, "user nobody"), ({"group": 4712}, "group 4712")])
