@@ -101,7 +101,7 @@ def test_a_unix_socket_for_the_group_alone(serve: Launcher, everybodys: Path) ->
 
 @ROOT
 def test_unprivileged_workers_die_with_their_arbiter(serve: Launcher, everybodys: Path) -> None:
-    """A change of user clears the parent death signal; it is asked for after that."""
+    """The kernel asks whether who wanted the signal may send it; a change of user does not matter to that."""
     server = serve("who:app", "-u", "nobody", path=(everybodys,))
     (worker,) = server.workers()
     os.kill(server.pid, signal.SIGKILL)

@@ -160,7 +160,6 @@ class Children:
             crew.nudge,
             crew.handover,
             self._logs,
-            os.getpid(),
             self._forget,
         )
 

@@ -5,7 +5,7 @@ what a reload has to replace is this process, and nothing that the code does (th
 arbiter.
 
 A worker is forked twice over: its parent is gone when it begins, and the arbiter, as the subreaper, adopts it. So the
-arbiter is the parent of every worker, however it was made, and the kernel's parent death signal means the same.
+arbiter is the parent of every worker, however it was made, and hears of its end in the same way.
 
 With --refork-after, a worker that has served becomes a mold itself. It is no copy of one that serves: it has left
 before, so its connections are closed or in other hands, its lifespan has ended, and nothing of it runs.
@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from workerkit.arbiter.base import Pool
 from workerkit.net.poller import READ, wait_for
-from workerkit.process.fork import die_with_parent, fork_for_adoption
+from workerkit.process.fork import fork_for_adoption
 from workerkit.process.forkable import obstacle, open_sockets
 from workerkit.process.messages import Adopted, Channel, ForkFailed, ForkWorker, Quit, Ready, Unfit
 from workerkit.process.oom import be_killed_first
@@ -37,15 +37,13 @@ class Mold:
     Args:
         pool: What it holds.
         channel: Our end of the line to the arbiter.
-        parent: The arbiter's pid.
         make_context: Returns what a worker is given, by its channel, slot, number, generation, and whether it is the
             first.
     """
 
-    def __init__(self, pool: Pool, channel: Channel, parent: int, make_context: MakeContext) -> None:
+    def __init__(self, pool: Pool, channel: Channel, make_context: MakeContext) -> None:
         self._pool = pool
         self._channel = channel
-        self._parent = parent
         self._make_context = make_context
 
     def begin(self) -> int:
@@ -53,13 +51,12 @@ class Mold:
         pool = self._pool
         self._take_over()
         try:
+            if not self._channel.die_with_peer():
+                return 0
             pool.worker_class.prepare(pool.class_options)
             # The application is imported without privileges here as in a worker, and its workers never have any.
             pool.privileges.drop()
             be_killed_first()
-            die_with_parent()
-            if os.getppid() != self._parent:
-                return 0
             if pool.serve is not None:
                 pool.serve()
         except Exception as error:  # noqa: BLE001  the boundary of the process: whatever it was, it is reported once
@@ -113,7 +110,7 @@ class Mold:
                 return 0
 
     def _fork_worker(self, slot: int, number: int, generation: int, first: bool) -> None:
-        theirs = Channel.of(self._channel.take_fd())
+        theirs = Channel.of(self._channel.take_fd(), self._channel.take_fd())
 
         def child() -> int:
             self._channel.close()
@@ -128,8 +125,8 @@ class Mold:
             theirs.close()
 
     def _be_worker(self, channel: Channel, slot: int, number: int, generation: int, first: bool) -> int:
-        pool, parent = self._pool, self._parent
+        pool = self._pool
         sockets = open_sockets() if pool.worker_options.refork_after else frozenset[str]()
         context = self._make_context(channel, slot, number, generation, first)
-        code = live(pool.worker_class, context, parent, prepared=True)
-        return code if code is not None else Mold(pool, channel, parent, self._make_context)._go_on(sockets)
+        code = live(pool.worker_class, context, prepared=True)
+        return code if code is not None else Mold(pool, channel, self._make_context)._go_on(sockets)

@@ -34,8 +34,6 @@ class Birth(Record):
     nudge: Nudge
     handover: Handover | None
     logs: Logs
-    parent: int
-    """The arbiter's pid."""
     forget: Callable[[], None]
     """Closes, in the child, what is the arbiter's."""
 
@@ -79,7 +77,7 @@ def spawn_worker(birth: Birth, slot: int, number: int, generation: int, first: b
     def child(theirs: Channel) -> int:
         context = birth.context(theirs, slot, number, generation, first)
         # Only those that a mold has made become one.
-        return live(birth.pool.worker_class, context, birth.parent) or 0
+        return live(birth.pool.worker_class, context) or 0
 
     return _fork_with_channel(birth, child)
 
@@ -92,7 +90,7 @@ def spawn_mold(birth: Birth) -> tuple[int, Channel]:
     """
 
     def child(theirs: Channel) -> int:
-        return Mold(birth.pool, theirs, birth.parent, birth.context).begin()
+        return Mold(birth.pool, theirs, birth.context).begin()
 
     return _fork_with_channel(birth, child)
 
@@ -104,7 +102,7 @@ def ask_mold(mold: Channel, slot: int, number: int, generation: int, first: bool
         OSError: The mold does not listen.
     """
     ours, theirs = Channel.pair()
-    sent = mold.send(ForkWorker(slot, number, generation, first), (theirs.fileno(),))
+    sent = mold.send(ForkWorker(slot, number, generation, first), theirs.fds)
     theirs.close()
     if not sent:
         ours.close()

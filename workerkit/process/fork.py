@@ -1,14 +1,11 @@
-"""fork(), and what a child does with its parent's life.
+"""fork(), and whose child a process becomes when its parent ends.
 
-Linux has three facilities that Python does not wrap: PR_SET_PDEATHSIG (be killed when the parent dies, even while
-stuck in C code), PR_SET_CHILD_SUBREAPER (become the parent of orphaned descendants) and their order of use, which
-is easy to get wrong: a change of uid clears PDEATHSIG, and a parent that died before it was set is never noticed.
-On other systems both calls answer False and the arbiter says so once.
+That is decided by PR_SET_CHILD_SUBREAPER, which Linux has and Python does not wrap. On other systems ``adopt_orphans``
+answers False, and the arbiter says so.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
@@ -20,24 +17,17 @@ from typing import NoReturn
 _fork = os.fork  # noqa: TID251  this is the one place that forks
 _waitpid = os.waitpid
 
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG = 1  # a signal for the end of the parent, or rather of its thread that forked
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 def _prctl(option: int, argument: int) -> bool:
     if not sys.platform.startswith("linux"):
         return False
+    import ctypes  # noqa: PLC0415  half a megabyte, for servers that preload their application
+
     # PyDLL would hold the GIL just as well; CDLL releases it, which is what a system call should do.
-    return bool(_libc().prctl(option, argument, 0, 0, 0) == 0)
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def die_with_parent() -> bool:
-    """Ask the kernel to SIGKILL this process when the thread that forked it ends; False where it cannot."""
-    return _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    return bool(ctypes.CDLL(None).prctl(option, argument, 0, 0, 0) == 0)
 
 
 def adopt_orphans() -> bool:

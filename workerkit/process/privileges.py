@@ -119,8 +119,6 @@ class Privileges(Record):
     def drop(self) -> None:
         """Become that. In a child, before anything of the application is imported.
 
-        A change of user clears the parent death signal: ``die_with_parent`` comes after this.
-
         Raises:
             ConfigError: The system refuses.
         """

@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from workerkit.errors import BootError, WorkerkitError
 from workerkit.frames import summary, user_frames
 from workerkit.process.clock import Clock, monotonic
-from workerkit.process.fork import die_with_parent
 from workerkit.process.hooks import NO_HOOKS, Hooks, Identity
 from workerkit.process.messages import (
     BecomeMold,
@@ -325,7 +324,7 @@ class Worker(ABC):
                 case _:
                     continue
         if self.context.channel.ended:
-            # The arbiter is gone. Where the kernel does not kill us for that (see die_with_parent), we leave.
+            # The arbiter is gone. Where the kernel does not kill us for that (see ``Channel.die_with_peer``), we leave.
             return Order.QUIT
         return found
 
@@ -392,15 +391,13 @@ class Worker(ABC):
             self.context.channel.send(Retiring(reason))
 
 
-def live(worker_class: type[Worker], context: WorkerContext, parent: int, *, prepared: bool = False) -> int | None:
+def live(worker_class: type[Worker], context: WorkerContext, *, prepared: bool = False) -> int | None:
     """Be a worker, from the fork to the exit code. Called by the arbiter's spawn code, in the child.
 
     None instead of an exit code: the worker has left, and was told that its process is to go on as a mold.
 
     The order matters: ``prepare`` before anything of the application is imported, and before the hooks, which may
-    import what it patches; privileges are given up after the hook that may still need them; the death signal after
-    the last change of uid, which would clear it; the look at the parent after that, since one that died earlier
-    sends none.
+    import what it patches; privileges are given up after the hook that may still need them.
 
     ``prepared``: a mold has done its part of this already, and has no privileges left to give up.
     """
@@ -411,15 +408,14 @@ def live(worker_class: type[Worker], context: WorkerContext, parent: int, *, pre
     os.environ["WORKERKIT_NUMBER"] = str(context.number)
     show_title(f"worker {context.number}", context.title)
     try:
+        if not context.channel.die_with_peer():
+            return 0
         if not prepared:
             be_killed_first()
             worker_class.prepare(context.class_options)
         hooks.become(context.identity, context.row, inherited=not prepared)
         if not prepared:
             context.privileges.drop()
-        die_with_parent()
-        if os.getppid() != parent:
-            return 0
         worker = last_words.worker = worker_class(context)
         worker.boot()
         hooks.loaded(first=context.first)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from workerkit.process.fork import adopt_orphans, die_with_parent, fork, fork_for_adoption
+from workerkit.process.fork import adopt_orphans, fork, fork_for_adoption
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="prctl(2) is Linux")
 
@@ -60,33 +60,6 @@ def test_what_was_printed_before_is_printed_once(capfd: pytest.CaptureFixture[st
     exit_code_of(lambda: print("inside", end="") or 0)
 
     assert capfd.readouterr().out == "beforeinside"
-
-
-@LINUX
-def test_a_child_dies_with_its_parent() -> None:
-    """A process that asked for it is killed when its parent ends, even when that is killed itself."""
-    reader, writer = os.pipe()
-
-    def grandchild() -> int:
-        assert die_with_parent()
-        os.write(writer, b"%d" % os.getpid())
-        signal.pause()
-        return 0
-
-    def child() -> int:
-        fork(grandchild)
-        signal.pause()
-        return 0
-
-    middle = fork(child)
-    end = os.pidfd_open(read_number(reader))
-
-    os.kill(middle, signal.SIGKILL)
-    os.waitpid(middle, 0)
-
-    assert select.select([end], [], [], 10.0)[0], "the grandchild lives on"
-    for fd in (end, reader, writer):
-        os.close(fd)
 
 
 @LINUX

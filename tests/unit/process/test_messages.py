@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
 
+from workerkit.net.poller import READ, wait_for
+from workerkit.process.fork import fork
 from workerkit.process.messages import (
     Adopted,
     BecomeMold,
@@ -23,6 +27,9 @@ from workerkit.process.messages import (
     Signalled,
     Unfit,
 )
+from workerkit.testing.deadline import DEADLINE
+
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 EVERY_KIND: tuple[Message, ...] = (
     Adopted(4711),
@@ -77,7 +84,7 @@ def test_half_a_message_waits_for_its_other_half(pair: tuple[Channel, Channel]) 
     ours, theirs = pair
     ours.send(Retiring("100 requests"))
     ours.send(Quit())
-    with socket.socket(fileno=theirs.detach()) as raw:
+    with socket.socket(fileno=os.dup(theirs.fileno())) as raw:
         line = raw.recv(1000)
     sender, receiver = socket.socketpair()
     channel = Channel(receiver)
@@ -136,11 +143,56 @@ def test_a_descriptor_travels_with_its_message(pair: tuple[Channel, Channel]) ->
     os.close(reader)
 
 
-def test_a_channel_gives_its_descriptor_away(pair: tuple[Channel, Channel]) -> None:
-    """A detached descriptor goes on as somebody else's end of the line."""
+def test_a_channel_goes_on_elsewhere(pair: tuple[Channel, Channel]) -> None:
+    """Its descriptors are another end of the line, with all that the first one could do."""
     ours, theirs = pair
-    again = Channel(socket.socket(fileno=theirs.detach()))
+    again = Channel.of(*map(os.dup, theirs.fds))
+    theirs.close()
     again.send(Ready())
 
     assert ours.receive() == [Ready()]
+    assert len(again.fds) == 2
     again.close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has signals for pipes")
+@pytest.mark.parametrize("user", ["the same", pytest.param("another", marks=ROOT)])
+def test_a_process_dies_with_its_arbiter(user: str) -> None:
+    """It is killed when the arbiter ends, even when that is killed itself, although it is stuck and another user."""
+    reader, writer = os.pipe()
+
+    def arbiter() -> int:
+        ours, theirs = Channel.pair()
+
+        def worker() -> int:
+            ours.close()
+            assert theirs.die_with_peer()
+            if user == "another":
+                os.setresuid(65534, 65534, 65534)
+            os.write(writer, b"%d" % os.getpid())
+            return sum(range(1 << 62))
+
+        fork(worker)
+        theirs.close()
+        signal.pause()
+        return 0
+
+    pid = fork(arbiter)
+    end = os.pidfd_open(int(os.read(reader, 20)))
+
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+    assert wait_for(end, READ, DEADLINE), "the worker lives on"
+    for fd in (end, reader, writer):
+        os.close(fd)
+
+
+def test_an_arbiter_that_is_gone_already_is_noticed(pair: tuple[Channel, Channel]) -> None:
+    """What happened before the kernel was asked for a signal has sent none, so one looks."""
+    ours, theirs = pair
+    ours.close()
+
+    child = fork(lambda: 9 if theirs.die_with_peer() else 7)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

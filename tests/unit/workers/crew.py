@@ -101,17 +101,16 @@ class Crew:
         return messages[0]
 
     def spawn(
-        self, worker_class: type[Worker], *, parent: int | None = None, prepared: bool = False, **facts: Any
+        self, worker_class: type[Worker], *, prepared: bool = False, **facts: Any
     ) -> int:
         """Fork a process that is a worker, by the same function as the arbiter."""
-        here = os.getpid() if parent is None else parent
         context = self.context(**facts)
 
         def child() -> int:
             self.arbiters_end.close()
             for client in self._clients:
                 client.close()
-            return live(worker_class, context, here, prepared=prepared)
+            return live(worker_class, context, prepared=prepared)
 
         pid = fork(child)
         self.children.append(pid)
