@@ -10,8 +10,8 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from workerkit.net.certificates import PoolCertificates
 from workerkit.net.listener import Listener, ListenerOptions
 from workerkit.net.protocol import Protocol
 from workerkit.process.attachment import Attachment, Done, PoolStatus, WorkerStatus
@@ -20,6 +20,9 @@ from workerkit.process.privileges import UNCHANGED, Privileges
 from workerkit.records import Record
 from workerkit.telemetry.logs import Logs
 from workerkit.workers.base import Lifespan, Worker, WorkerOptions
+
+if TYPE_CHECKING:
+    from workerkit.net.certificates import PoolCertificates
 
 
 @dataclass(frozen=True, eq=False, repr=False)

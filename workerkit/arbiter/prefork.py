@@ -13,10 +13,10 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from workerkit.arbiter.autoscaler import Autoscaler
 from workerkit.arbiter.base import Arbiter, ArbiterOptions, Pool, Renew, Renewed
-from workerkit.arbiter.certificates import CertificateWatch, read_certificates
 from workerkit.arbiter.crew import Crew, Release
 from workerkit.arbiter.deaths import Death
 from workerkit.arbiter.keeper import Keeper, Reports
@@ -38,6 +38,9 @@ from workerkit.process.nudge import Nudge
 from workerkit.process.signals import SignalQueue, in_main_thread
 from workerkit.process.title import show_title
 from workerkit.telemetry.logs import Logs
+
+if TYPE_CHECKING:
+    from workerkit.arbiter.certificates import CertificateWatch
 
 _UPGRADE_MARGIN = 10.0  # a new arbiter starts an interpreter before it boots workers
 _NUDGE = "nudge/"
@@ -74,7 +77,7 @@ class PreforkArbiter(Arbiter):
         )
         self._keeper = Keeper(self._loop, logs, lambda: self._succession.has_successor, reports)
         self._crews, self._children = self._keeper.crews, self._keeper.children
-        self._certificates = CertificateWatch(self._loop, self.log, self._crews, self._children)
+        self._certificates: CertificateWatch | None = None
         self._autoscaler = Autoscaler(self._loop, self._children, self._crews.values, self.log, self._tell_wanted)
         self._signal_queue: SignalQueue | None = None
         self._attached: list[Attachment] = []
@@ -92,7 +95,7 @@ class PreforkArbiter(Arbiter):
         inheritance = self._succession.begin(os.environ)
         try:
             self._sockets.inherited = inheritance.sockets
-            self.pools = {pool.name: pool for pool in read_certificates(self.pools.values())}
+            self.pools = {pool.name: pool for pool in self._with_certificates(tuple(self.pools.values()))}
             self.listeners = self._sockets.of(self.pools.values())
             for number, pool in enumerate(self.pools.values(), 1):
                 release = Release(self._generation, pool, self.listeners[pool.name], self.options)
@@ -107,7 +110,8 @@ class PreforkArbiter(Arbiter):
                 self._signal_queue = SignalQueue(ARBITER_ORDERS)
                 self._loop.watch(self._signal_queue, self._read_signals)
             self._adopt_orphans(self.pools.values())
-            self._certificates.begin()
+            if self._certificates is not None:
+                self._certificates.begin()
             self._autoscaler.begin()
             self._keeper.reforks.begin()
             for attachment in self.attachments:
@@ -245,7 +249,8 @@ class PreforkArbiter(Arbiter):
 
     def _on_ready(self, crew: Crew, handle: WorkerHandle) -> None:
         self._hooks.booted(handle.slot)
-        self._certificates.ready(crew, handle)
+        if self._certificates is not None:
+            self._certificates.ready(crew, handle)
         self._tell_ready()
 
     def _tell_ready(self) -> None:
@@ -257,7 +262,8 @@ class PreforkArbiter(Arbiter):
                 attachment.on_ready()
 
     def _on_certificates_tried(self, handle: WorkerHandle, error: str) -> None:
-        self._certificates.answered(self._crews[handle.pool], handle, error)
+        if self._certificates is not None:
+            self._certificates.answered(self._crews[handle.pool], handle, error)
 
     def _on_gone(self, handle: WorkerHandle) -> None:
         self._hooks.exited(handle.slot)
@@ -284,7 +290,7 @@ class PreforkArbiter(Arbiter):
             attachment.on_reloading()
         try:
             renewed = self.renew() if self.renew is not None else Renewed(tuple(self.pools.values()), self.options)
-            renewed = renewed.replace(pools=read_certificates(renewed.pools))
+            renewed = renewed.replace(pools=self._with_certificates(renewed.pools))
             listeners = self._sockets.of(renewed.pools)
         except Exception as error:  # noqa: BLE001  whatever is wrong with the new settings, the old ones serve
             reason = str(error) if isinstance(error, WorkerkitError) else summary(error)
@@ -298,7 +304,8 @@ class PreforkArbiter(Arbiter):
         self._reload = Reload.begin(self._crews, renewed, listeners, self._next_generation(), done)
         self._hooks.succeed(hooks, self._keeper.wanted_workers(), self._urls())
         self._adopt_orphans(renewed.pools)
-        self._certificates.begin()
+        if self._certificates is not None:
+            self._certificates.begin()
         self._autoscaler.begin()
         self._keeper.reforks.begin()
         self.log.info("Reloading: new workers replace the old ones as they become ready")
@@ -410,6 +417,16 @@ class PreforkArbiter(Arbiter):
         self._succession.forget()
         for attachment in self._attached:
             attachment.forget()
+
+    def _with_certificates(self, pools: Sequence[Pool]) -> Sequence[Pool]:
+        """Return the pools with what their certificate files hold now; without TLS nothing is loaded for that."""
+        if all(pool.tls is None for pool in pools):
+            return pools
+        from workerkit.arbiter.certificates import CertificateWatch, read_certificates  # noqa: PLC0415  see above
+
+        if self._certificates is None:
+            self._certificates = CertificateWatch(self._loop, self.log, self._crews, self._children)
+        return read_certificates(pools)
 
     def _adopt_orphans(self, pools: Iterable[Pool]) -> None:
         if any(pool.preload for pool in pools) and not self._adopts:

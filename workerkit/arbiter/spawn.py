@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable
 
 from workerkit.arbiter.base import Pool
-from workerkit.arbiter.mold import Mold
 from workerkit.net.handover import Handover
 from workerkit.net.listener import Listener
 from workerkit.process.fork import fork
@@ -90,6 +89,8 @@ def spawn_mold(birth: Birth) -> tuple[int, Channel]:
     """
 
     def child(theirs: Channel) -> int:
+        from workerkit.arbiter.mold import Mold  # noqa: PLC0415  in its own process only
+
         return Mold(birth.pool, theirs, birth.context).begin()
 
     return _fork_with_channel(birth, child)

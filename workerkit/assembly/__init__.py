@@ -20,8 +20,8 @@ from workerkit.config.pools import Plan, gather
 from workerkit.config.settings import Settings
 from workerkit.control.options import ControlOptions
 from workerkit.errors import ConfigError
-from workerkit.net.certificates import TlsOptions
 from workerkit.net.listener import ListenerOptions
+from workerkit.net.tls_options import TlsOptions
 from workerkit.process import program
 from workerkit.process.attachment import Attachment
 from workerkit.process.daemon import DaemonOptions

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from workerkit import plugins
 from workerkit.arbiter.base import Pool
@@ -17,9 +18,9 @@ from workerkit.assembly.objects import Objects, worker_class
 from workerkit.assembly.options import ApplicationOptions
 from workerkit.config.settings import Settings
 from workerkit.errors import ConfigError, PluginError, UsageError, WorkerkitError
-from workerkit.net.certificates import PoolCertificates, TlsOptions
 from workerkit.net.listener import ListenerOptions
 from workerkit.net.protocol import Protocol, Service
+from workerkit.net.tls_options import TlsOptions
 from workerkit.process.hooks import HookOptions, Hooks, ServerFacade
 from workerkit.process.privileges import PrivilegeOptions, Privileges
 from workerkit.protocols.http1 import Http1
@@ -27,6 +28,9 @@ from workerkit.protocols.serving import make, protocol_class, protocol_of
 from workerkit.telemetry.logs import Logs
 from workerkit.workers.base import Worker, WorkerOptions
 from workerkit.wsgi.loader import load_application
+
+if TYPE_CHECKING:
+    from workerkit.net.certificates import PoolCertificates
 
 _JOBS = {
     "call": "calls (requests, one answer each)",
@@ -106,8 +110,14 @@ def _pool(name: str, settings: Settings, objects: Objects, logs: Logs, hooks: Ho
         hooks=hooks,
         privileges=privileges,
         title=settings["proc_name"] or settings["wsgi_app"] or class_name,
-        tls=PoolCertificates(tls) if tls is not None else None,
+        tls=_certificates(tls) if tls is not None else None,
     )
+
+
+def _certificates(options: TlsOptions) -> PoolCertificates:
+    from workerkit.net.certificates import PoolCertificates  # noqa: PLC0415  who serves without TLS has none
+
+    return PoolCertificates(options)
 
 
 def _listening(settings: Settings, privileges: Privileges) -> ListenerOptions:

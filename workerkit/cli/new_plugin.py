@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from workerkit import plugins
 from workerkit.errors import UsageError
 
-COMMAND = "new-plugin"
-
 _USAGE = """\
 Usage: workerkit new-plugin NAME [--into FOLDER]
 
@@ -83,11 +81,11 @@ def _parse(words: Sequence[str]) -> tuple[str | None, str | None]:
         if flag == "--into":
             folder = value or next(pending, "")
         elif given.startswith("-"):
-            raise UsageError(f"unrecognized argument {flag}; see workerkit {COMMAND} --help")
+            raise UsageError(f"unrecognized argument {flag}; see workerkit new-plugin --help")
         else:
             names.append(given)
     if len(names) != 1:
-        raise UsageError(f"workerkit {COMMAND} takes one name, as in `workerkit {COMMAND} mine`")
+        raise UsageError("workerkit new-plugin takes one name, as in `workerkit new-plugin mine`")
     return names[0], folder
 
 

@@ -10,7 +10,6 @@ import errno
 import os
 import socket
 import stat
-import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -187,7 +186,8 @@ def refuse_handshakes(listening: socket.socket) -> None:
     Closing a listener resets everybody in its queue, and one that is emptied first has somebody new in it by the time
     that it is closed. Where the system has no such filter, nothing happens.
     """
-    import array  # noqa: PLC0415  it is needed once, at the very end
+    import array  # noqa: PLC0415  they are needed once, at the very end
+    import struct  # noqa: PLC0415
 
     program = array.array("B", b"".join(struct.pack("HBBI", *line) for line in _DROP_SYN))
     address, _ = program.buffer_info()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Final
 
@@ -19,6 +19,8 @@ from workerkit.net.poller import READ, WRITE
 
 # Linux's; elsewhere packets are as they come.
 _MORE: Final[int] = getattr(socket, "MSG_MORE", 0)
+# struct linger, see socket(7): it is on, and lasts for no time.
+_RESET: Final = (1).to_bytes(4, sys.byteorder) + bytes(4)
 
 Wait = Callable[["Stream", int, "float | None"], None]
 """``wait(stream, want, deadline)``: return when the stream is ready for ``want`` (READ or WRITE).
@@ -127,8 +129,7 @@ class Stream:
 
     def reset_on_close(self) -> None:
         """Make ``close`` reset the connection, so that the peer sees an error where it would see the end."""
-        # linger(onoff=1, linger=0): see socket(7).
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     def close(self) -> None:
         """Close the connection; again is harmless. In a job, it ends both directions: the worker closes it."""

@@ -14,12 +14,13 @@ import ssl
 from collections.abc import Callable, Iterator
 
 from workerkit.errors import ConfigError, Disconnected
-from workerkit.net.certificates import Certificates, TlsOptions
+from workerkit.net.certificates import Certificates
 from workerkit.net.host_names import host_names
 from workerkit.net.poller import READ
 from workerkit.net.prelude import Prelude
 from workerkit.net.protocol import Next, Protocol
 from workerkit.net.stream import Stream
+from workerkit.net.tls_options import TlsOptions
 from workerkit.net.tls_stream import TlsStream
 
 _HANDSHAKE = 22  # the type of the record that a client begins with (RFC 8446 section 5.1)

@@ -249,7 +249,7 @@ class Channel:
 
     def close(self) -> None:
         """Close this end."""
-        self._socket.close()
         if self._lifeline is not None:
             os.close(self._lifeline)
             self._lifeline = None
+        self._socket.close()

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from workerkit.errors import ConfigError
-from workerkit.net.certificates import Certificates, TlsSource
 from workerkit.net.handover import HandedOver, Handover
 from workerkit.net.job_deadline import JobDeadlines
 from workerkit.net.listener import Listener, ListenerOptions
@@ -27,6 +26,7 @@ from workerkit.workers.overdue import Overseer
 
 if TYPE_CHECKING:
     from workerkit.net.caps import AddressCap
+    from workerkit.net.certificates import TlsSource
     from workerkit.net.tls import TlsServer
 
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -154,6 +154,8 @@ class ServerWorker(Worker):
         """Use other certificates for new connections; see ``Worker.renew_certificates``."""
         if self._tls is None:
             return "this worker does not speak TLS"
+        from workerkit.net.certificates import Certificates  # noqa: PLC0415  as above
+
         try:
             self._tls.renew(Certificates.unseal(memory))
         except ConfigError as error:

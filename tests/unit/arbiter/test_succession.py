@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from workerkit.arbiter import upgrade
-from workerkit.arbiter.upgrade import VARIABLE, Inheritance, Succession, Successor
+from workerkit.arbiter import successor, upgrade
+from workerkit.arbiter.inheritance import VARIABLE, Inheritance
+from workerkit.arbiter.successor import Successor
+from workerkit.arbiter.upgrade import Succession
 from workerkit.net.listener import Listener, ListenerOptions, open_listeners
 from workerkit.process.loop import EventLoop
 from workerkit.process.program import Program
@@ -218,7 +220,7 @@ def test_a_fork_that_fails_leaves_everything_as_it_was(
     def no_fork(_child: object) -> int:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(upgrade, "fork", no_fork)
+    monkeypatch.setattr(successor, "fork", no_fork)
     line.start()
 
     assert "No upgrade: [Errno 11] Resource temporarily unavailable" in caplog.text

@@ -11,8 +11,9 @@ import pytest
 import trustme
 
 from workerkit.errors import ConfigError
-from workerkit.net.certificates import CertificateFiles, Certificates, PoolCertificates, TlsOptions
+from workerkit.net.certificates import CertificateFiles, Certificates, PoolCertificates
 from workerkit.net.host_names import host_names
+from workerkit.net.tls_options import TlsOptions
 
 
 def written(path: Path, text: str) -> str:

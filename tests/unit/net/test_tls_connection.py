@@ -13,10 +13,10 @@ from sockets import arrived
 from tls_peer import Client, certificates
 
 from workerkit.errors import ConfigError
-from workerkit.net.certificates import TlsOptions
 from workerkit.net.protocol import Connection, Job, Next, Protocol
 from workerkit.net.stream import Stream
 from workerkit.net.tls import TlsConnection, TlsServer
+from workerkit.net.tls_options import TlsOptions
 from workerkit.net.tls_stream import TlsStream
 
 

@@ -9,18 +9,16 @@ what it sent quickly earlier does not help it for longer than one timeout.
 from __future__ import annotations
 
 import fcntl
-import struct
-import termios
+import sys
 from math import inf
 from typing import Final, NamedTuple
 
 from workerkit.net.outbox import Outbox
 from workerkit.net.stream import Stream
 
-_INT: Final = struct.Struct("i")
 _TCP_INFO: Final = 11
 # struct tcp_info of linux/tcp.h: its first 56 bytes, of which the last four are tcpi_last_data_recv, in milliseconds.
-_LAST_DATA_RECEIVED: Final = struct.Struct("=52xI")
+_TO_LAST_DATA_RECEIVED: Final = 56
 _IPPROTO_TCP: Final = 6
 
 
@@ -84,10 +82,13 @@ class Draught:
 
 def unsent(stream: Stream) -> int:
     """Return how many bytes the kernel has been handed that the peer has not taken (SIOCOUTQ, see tcp(7))."""
+    import termios  # noqa: PLC0415  only those who wait for a slow client pay for it
+
     try:
-        return int(_INT.unpack(fcntl.ioctl(stream.fileno(), termios.TIOCOUTQ, bytes(_INT.size)))[0])
+        count = fcntl.ioctl(stream.fileno(), termios.TIOCOUTQ, bytes(4))
     except OSError:
         return 0
+    return int.from_bytes(count, sys.byteorder)
 
 
 def arrived_for(stream: Stream) -> float:
@@ -98,7 +99,7 @@ def arrived_for(stream: Stream) -> float:
     if not isinstance(stream.peer, tuple):
         return 0.0
     try:
-        info = stream.socket.getsockopt(_IPPROTO_TCP, _TCP_INFO, _LAST_DATA_RECEIVED.size)
+        info = stream.socket.getsockopt(_IPPROTO_TCP, _TCP_INFO, _TO_LAST_DATA_RECEIVED)
     except OSError:
         return 0.0
-    return int(_LAST_DATA_RECEIVED.unpack(info)[0]) / 1000.0 if len(info) == _LAST_DATA_RECEIVED.size else 0.0
+    return int.from_bytes(info[-4:], sys.byteorder) / 1000.0 if len(info) == _TO_LAST_DATA_RECEIVED else 0.0
