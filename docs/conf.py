@@ -11,6 +11,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 import workerkit
+from workerkit.records import Record
 
 project = "workerkit"
 copyright = "the workerkit developers"
@@ -33,9 +34,8 @@ autodoc_typehints_description_target = "documented_params"
 nitpick_ignore_regex = [
     ("py:.*", r"(collections|contextlib|enum|logging|pathlib|socket|typing|abc)\..*|ABC|IntEnum|Enum|Row"),
     ("py:.*", r"workerkit\.[a-z_]+\..*"),
-    # What the fields of WorkerContext, a named tuple, are of: its signature has their short names only.
-    ("py:class", "WorkerOptions|ListenerOptions|Listener|Lifespan|Channel|Nudge"),
-    ("py:class", "Logs|Clock|Hooks|Privileges|Handover|TlsSource|Source"),
+    # What the fields of records are of: their hints have short names only.
+    ("py:class", "ListenerOptions|Listener|Nudge|Handover|TlsSource|Source"),
 ]
 
 
@@ -56,9 +56,19 @@ def keep_colons(_app: Sphinx, what: str, _name: str, _obj: object, _options: obj
         lines[:0] = ["..", ""]
 
 
+def show_fields(
+    _app: Sphinx, what: str, _name: str, obj: object, _options: object, _signature: str, returns: str
+) -> tuple[str, str] | None:
+    """Show what a record is made of; its constructor is written once for all of them."""
+    if what == "class" and isinstance(obj, type) and issubclass(obj, Record):
+        return f"({', '.join(obj.__match_args__)})", returns
+    return None
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", keep_colons, priority=100)
+    app.connect("autodoc-process-signature", show_fields)
     app.connect("missing-reference", resolve_public_name)
     # Diagrams stay text: readable as such, and drawn by sites that know Mermaid.
     app.add_lexer("mermaid", TextLexer)

@@ -149,7 +149,7 @@ class DeadlineFacts(Facts):
         """With --max-queue-time, a request that has waited longer is answered by 503, and may come again."""
         server = kit.launch("--max-queue-time", "0.3")
         with server.connect() as busy, server.connect() as connection:
-            busy.send(request("/stuck?ms=1500"))
+            busy.send(request("/stuck?ms=3000"))
             server.wait_for_log("stuck in C now")
             connection.send(request("/"))
             reply = connection.read_response()
