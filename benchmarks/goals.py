@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from benchmarks.bench import Row
 
@@ -22,6 +23,11 @@ class Figure:
 
     def row(self, rows: Iterable[Row]) -> Row | None:
         return next((row for row in rows if (row.peer, row.load) == (self.peer, self.load)), None)
+
+    def of_rounds(self, rows: Iterable[Row]) -> list[float]:
+        """Return what was measured in each round; nothing, if a round failed."""
+        row = self.row(rows)
+        return [] if row is None or self.metric not in row.metrics else [one[self.metric] for one in row.rounds]
 
     def value(self, rows: Iterable[Row]) -> float | None:
         row = self.row(rows)
@@ -44,13 +50,19 @@ class Goal:
         return (self.subject,) if self.reference is None else (self.subject, self.reference)
 
     def judge(self, rows: Sequence[Row]) -> Verdict:
-        """Compare with what was measured; a figure that is missing falls short."""
+        """Compare with what was measured; a figure that is missing falls short.
+
+        Two figures are compared within each round, when the machine was in the same mood for both, and the median of
+        that counts.
+        """
         row = self.subject.row(rows)
-        subject = self.subject.value(rows)
-        divisor = 1.0 if self.reference is None else self.reference.value(rows)
-        if row is None or subject is None or not divisor:
+        if row is None:
             return Verdict(self, None)
-        return Verdict(self, subject / divisor, row.failed_requests)
+        if self.reference is None:
+            return Verdict(self, self.subject.value(rows), row.failed_requests)
+        pairs = zip(self.subject.of_rounds(rows), self.reference.of_rounds(rows), strict=False)
+        ratios = [subject / reference for subject, reference in pairs if reference]
+        return Verdict(self, median(ratios) if ratios else None, row.failed_requests)
 
 
 @dataclass(frozen=True, slots=True)

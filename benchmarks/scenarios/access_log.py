@@ -19,10 +19,10 @@ def run(bench: Bench) -> Table:
     def measured(case: Case) -> Metrics:
         with tempfile.NamedTemporaryFile(suffix=".log") as log:
             options = ("--access-logfile", log.name) if case.load == "access log" else ()
-            seconds = bench.seconds or 4
+            seconds = bench.seconds or 2
             return measure(bench, case.peer, loads.BROWSER_HEADERS, cores, seconds=seconds, options=options)
 
     cases = [Case(peer, load) for peer in bench.peers("workerkit sync", "gunicorn sync") for load in LOADS]
-    rows = bench.interleave(cases, measured, bench.rounds or 3)
+    rows = bench.interleave(cases, measured, bench.rounds or 7)
     title = "With and without an access log in a file: hello, browser headers, 16 connections, 1 worker"
     return Table("access-log", title, cpu.COLUMNS, rows, plotted="cpu_us")

@@ -22,5 +22,5 @@ def run(bench: Bench) -> Table:
         return measure(bench, case.peer, LOADS[case.load], cores, seconds=bench.seconds or 3)
 
     cases = [Case(peer, name) for name in LOADS for peer in bench.peers(*PEERS)]
-    rows = bench.interleave(cases, measured, bench.rounds or 2)
+    rows = bench.interleave(cases, measured, bench.rounds or 3)
     return Table("bodies", "Bodies, 16 connections, 1 worker", cpu.COLUMNS, rows, plotted="cpu_us")

@@ -46,6 +46,17 @@ def test_failed_requests_spoil_a_good_figure() -> None:
     assert verdict.describe().endswith("but 3 requests failed")
 
 
+def test_two_figures_are_compared_round_by_round() -> None:
+    """A machine that was slow in one round was so for both; the medians may be of different rounds."""
+
+    def paced(peer: str, *figures: float) -> Row:
+        return Row(peer, "a load", {"cpu_us": sorted(figures)[1]}, [{"cpu_us": figure} for figure in figures])
+
+    verdict = GOAL.judge([paced("ours", 5.0, 20.0, 30.0), paced("theirs", 10.0, 50.0, 40.0)])
+
+    assert verdict.value == 0.5
+
+
 @pytest.mark.parametrize("goal", GOALS, ids=lambda goal: f"{goal.level}, {goal.text}")
 def test_goal_is_about_what_exists(goal: Goal) -> None:
     """The scenario of a goal, and the servers that it compares, are known."""
