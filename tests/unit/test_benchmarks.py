@@ -50,7 +50,7 @@ def test_two_figures_are_compared_round_by_round() -> None:
     """A machine that was slow in one round was so for both; the medians may be of different rounds."""
 
     def paced(peer: str, *figures: float) -> Row:
-        return Row(peer, "a load", {"cpu_us": sorted(figures)[1]}, [{"cpu_us": figure} for figure in figures])
+        return Row(peer, "", {"cpu_us": sorted(figures)[1]}, [{"cpu_us": figure} for figure in figures])
 
     verdict = GOAL.judge([paced("ours", 5.0, 20.0, 30.0), paced("theirs", 10.0, 50.0, 40.0)])
 
