@@ -40,3 +40,10 @@ def _made(size: int) -> Path | None:
 def joining(group: Path) -> list[str]:
     """Return the words of a command that joins a group, and then becomes the command that follows."""
     return ["/bin/sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs")]
+
+
+def kills_in(group: Path) -> int:
+    """Return how many of a group's processes the kernel has killed because its memory was out."""
+    counters = [path for path in (group / "memory.oom_control", group / "memory.events") if path.exists()]
+    words = "".join(path.read_text() for path in counters).split()
+    return int(words[words.index("oom_kill") + 1])

@@ -325,7 +325,7 @@ class Children:
         if os.waitstatus_to_exitcode(status) != -signal.SIGKILL or handle.stop_deadline is not None:
             return how
         # Nobody here has killed it.
-        match self._out_of_memory.has_grown():
+        match self._out_of_memory.claim(self._loop.clock()):
             case True:
                 return "was killed by the system, which was out of memory"
             case None:

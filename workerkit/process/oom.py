@@ -8,10 +8,13 @@ from __future__ import annotations
 import contextlib
 
 _POINTS = 10
+_CLAIM_WITHIN = 1.0
 
 
 class OutOfMemoryKills:
-    """The counter, and how it has moved since the last look.
+    """The counter, and how many of the kills that it counts are still to be told apart from others.
+
+    A kill that no death is explained by within a second was somebody else's, such as a worker's own child.
 
     Args:
         root: Where /proc and /sys are looked for; for tests.
@@ -20,11 +23,26 @@ class OutOfMemoryKills:
     def __init__(self, root: str = "") -> None:
         self._path = _counter_of(root)
         self._seen = self._read()
+        self._unclaimed = 0
+        self._grown_at = 0.0
 
-    def has_grown(self) -> bool | None:
-        """Tell whether there was another one since the last look; None where it cannot be known."""
+    def claim(self, now: float) -> bool | None:
+        """Tell whether a process that has just ended by SIGKILL was one of them; None where it cannot be known.
+
+        When the kernel kills several at once, each death is one of the kills.
+        """
         before, self._seen = self._seen, self._read()
-        return None if before is None or self._seen is None else self._seen > before
+        if before is None or self._seen is None:
+            return None
+        if now - self._grown_at > _CLAIM_WITHIN:
+            self._unclaimed = 0
+        if self._seen > before:
+            self._unclaimed += self._seen - before
+            self._grown_at = now
+        if not self._unclaimed:
+            return False
+        self._unclaimed -= 1
+        return True
 
     def _read(self) -> int | None:
         """Read the line ``oom_kill <count>`` (cgroup-v2: memory.events; cgroup-v1: memory.oom_control)."""
