@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -95,3 +96,17 @@ def test_requests_come_through_nginx(behind_nginx: httpx.Client) -> None:
     assert {answer["wsgi.url_scheme"] for answer in answers} == {"http"}
     assert {answer["length"] for answer in answers} == {100_000}
     assert all("6.6.6.6" not in answer["HTTP_X_FORWARDED_FOR"] for answer in answers)
+
+
+@pytest.mark.program("nginx")
+@pytest.mark.timeout(60)
+def test_a_client_of_http_1_0_may_name_no_host(behind_nginx: httpx.Client, tmp_path: Path) -> None:
+    """HTTP/1.1 requires a host of the proxy, HTTP/1.0 of nobody: the server's name stands in."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(f"{tmp_path}/front")
+        client.sendall(b"GET /cart HTTP/1.0\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b'"HTTP_HOST": "_"' in answer
