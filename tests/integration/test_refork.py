@@ -89,7 +89,7 @@ def test_a_refork_leaves_nothing_open(start: Start) -> None:
         new = renewed(server, mark)
         waiting.get("/")
 
-    assert look_until(lambda: all(len(open_descriptors(pid)) <= len(before) + 1 for pid in new))
+    assert look_until(lambda: all(len(open_descriptors(pid)) <= len(before) for pid in new))
 
 
 def test_nobody_notices(start: Start) -> None:

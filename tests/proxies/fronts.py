@@ -188,14 +188,14 @@ def _address(server: str) -> str:
 
 
 def _nginx(kind: Kind, folder: Path, listener: socket.socket, server: str) -> list[str]:
-    counted = "proxy_set_header Host $http_host;\n proxy_set_header X-Request-Id $request_id;"
+    counted = "proxy_set_header Host $asked_host;\n proxy_set_header X-Request-Id $request_id;"
     if kind.streaming:
         counted += "\n proxy_request_buffering off;"
     site = _replaced(
         _NGINX.read_text(),
         ("listen 80;", f"listen {_name(listener)};"),
         ("server unix:/run/app/web.sock", f"server {_address(server)}"),
-        ("proxy_set_header Host $http_host;", counted),
+        ("proxy_set_header Host $asked_host;", counted),
     )
     (folder / "site.conf").write_text(site)
     (folder / "nginx.conf").write_text(_NGINX_AROUND.format(folder=folder))

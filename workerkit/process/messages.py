@@ -248,7 +248,13 @@ class Channel:
         return self._fds.pop(0)
 
     def close(self) -> None:
-        """Close this end."""
+        """Close this end, and the descriptors that have come by it and that nobody has taken.
+
+        In a worker that a mold has made, those are the ends of the workers that it is about to make.
+        """
+        for fd in self._fds:
+            os.close(fd)
+        self._fds.clear()
         if self._lifeline is not None:
             os.close(self._lifeline)
             self._lifeline = None

@@ -143,6 +143,19 @@ def test_a_descriptor_travels_with_its_message(pair: tuple[Channel, Channel]) ->
     os.close(reader)
 
 
+def test_descriptors_that_nobody_takes_are_closed_with_the_channel(pair: tuple[Channel, Channel]) -> None:
+    """A child that closes what is its parent's keeps nothing of what its parent has only just received."""
+    ours, theirs = pair
+    reader, writer = os.pipe()
+    ours.send(ForkWorker(0, 0, 1, False), (writer,))
+    os.close(writer)
+    theirs.receive()
+    theirs.close()
+
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+
+
 def test_a_channel_goes_on_elsewhere(pair: tuple[Channel, Channel]) -> None:
     """Its descriptors are another end of the line, with all that the first one could do."""
     ours, theirs = pair
