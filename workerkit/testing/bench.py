@@ -44,7 +44,8 @@ class WatchedServer(Server):
 
     @property
     def worker(self) -> int:
-        """The pid of its only worker."""
+        """The pid of its only worker, once there is one alone: the log tells of it after it is there."""
+        look_until(lambda: len(self.workers()) == 1)
         [pid] = self.workers()
         return pid
 
