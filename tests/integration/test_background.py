@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import select
 import shutil
 import signal
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from harness import DEADLINE, Launcher, run_to_completion
+from harness import Launcher, run_to_completion, wait_for_exit
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 NOBODY = pwd.getpwnam("nobody")
@@ -40,18 +39,6 @@ def everybodys() -> Iterator[Path]:
     (folder / "who.py").write_text(WHO)
     yield folder
     shutil.rmtree(folder)
-
-
-def wait_for_end(pid: int) -> None:
-    """Wait for the end of a process that is not our child."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        assert select.select([pidfd], [], [], DEADLINE)[0], f"process {pid} does not end"
-    finally:
-        os.close(pidfd)
 
 
 # Another user
@@ -104,9 +91,9 @@ def test_unprivileged_workers_die_with_their_arbiter(serve: Launcher, everybodys
     """The kernel asks whether who wanted the signal may send it; a change of user does not matter to that."""
     server = serve("who:app", "-u", "nobody", path=(everybodys,))
     (worker,) = server.workers()
-    os.kill(server.pid, signal.SIGKILL)
+    server.signal(signal.SIGKILL)
+    wait_for_exit([worker])
     server.wait_for_end(-signal.SIGKILL)
-    wait_for_end(worker)
 
 
 def test_a_user_that_there_is_not(tmp_path: Path) -> None:
@@ -146,7 +133,7 @@ def test_a_daemon(tmp_path: Path) -> None:
         assert os.readlink(f"/proc/{pid}/fd/2") == "/dev/null"
     finally:
         os.kill(pid, signal.SIGTERM)
-        wait_for_end(pid)
+        wait_for_exit([pid])
     assert not (tmp_path / "web.pid").exists()
     assert "Stopped" in (tmp_path / "log").read_text()
 

@@ -135,10 +135,13 @@ class SignalFacts(Facts):
 
         def reload(_: int) -> int:
             try:
+                old = server.wait_for_workers(2)
                 for _ in range(2):
-                    old = server.workers()
+                    mark = server.log.mark()
                     server.signal(signal.SIGHUP)
+                    new = server.wait_for_workers(2, since=mark)
                     wait_for_exit(old)
+                    old = new
             finally:
                 done.set()
             return 1
