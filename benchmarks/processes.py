@@ -32,7 +32,7 @@ def spawn(
     # The peers were compiled when they were installed. What runs from this tree is compiled by its first start, unless
     # this variable, which development environments like to set, forbids it: then it would be compiled by every start.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    with _pinned(cores):
+    with pinned(cores):
         return subprocess.Popen(
             [*_TIED_TO_HARNESS, *command],
             cwd=folder,
@@ -45,7 +45,7 @@ def spawn(
 
 
 @contextlib.contextmanager
-def _pinned(cores: frozenset[int]) -> Iterator[None]:
+def pinned(cores: frozenset[int]) -> Iterator[None]:
     """Let this thread run on these cores for a while: a child inherits them."""
     usual = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)

@@ -1,22 +1,27 @@
 """slowhttptest against each worker class: ``python -m tests.slow [CLASS...] [--seconds 60] [--connections 500]``.
 
-Slow headers, slow body and slow read, against two workers with default timeouts, while others ask 16 times a second,
+Slow headers, slow body and slow read, against two workers with default timeouts, while others ask 40 times a second,
 half of them on new connections. Prints what was measured beside what is required, and ends with 0 if all holds.
+
+slowhttptest takes a whole core, and so would delay whoever shares one with it: it runs on a core of its own, with what
+counts connections and memory; the server and those who are no attackers run on the other. A request that met a moment
+in which the host of a virtual machine took that core away counts, but is not timed, in the attack and before it.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Sequence
 
 from benchmarks.load import allow_open_files
 from tests.slow.attack import ATTACKS, PROGRAM
-from tests.slow.scenario import NOTHING, served
+from tests.slow.scenario import CORES, NOTHING, served
 from workerkit.testing.table import installed
 
-_LONGEST_REST = 20.0
+_LONGEST_REST = 30.0
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -32,6 +37,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
     # A worker may get all the connections, and slowhttptest has one file open for each.
     allow_open_files(given.connections + 200)
+    os.sched_setaffinity(0, CORES.load)
     results: list[bool] = []
     for worker in given.worker or installed():
         for attack in ATTACKS:
@@ -48,9 +54,9 @@ def main(words: Sequence[str] | None = None) -> int:
                     verdict = "pass" if holds else "FAIL"
                 print(f"{verdict}  {worker:<9} {name:<13} {what:<46} {measured:<30} required: {required}", flush=True)
 
-            with served(worker) as target, served(worker) as bystander:
+            with served(worker) as target:
                 target.rest(min(given.seconds, _LONGEST_REST))
-                target.endure(attack, bystander, seconds=given.seconds, connections=given.connections, check=check)
+                target.endure(attack, seconds=given.seconds, connections=given.connections, check=check)
     print(f"\n{sum(results)} of {len(results)} hold")
     return 0 if results and all(results) else 1
 

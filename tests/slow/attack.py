@@ -12,7 +12,7 @@ from workerkit.process.clock import monotonic
 from workerkit.testing.deadline import DEADLINE
 
 PROGRAM = "slowhttptest"
-_LOOK_EVERY = 2.0
+_LOOK_EVERY = 5.0
 
 
 Look = Callable[[float], None]

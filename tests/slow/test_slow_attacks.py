@@ -6,8 +6,10 @@ import csv
 
 import pytest
 
+from benchmarks.fleet import Sample
 from tests.slow.attack import ATTACKS, PROGRAM, Account, Attack, account_of
 from tests.slow.scenario import served
+from tests.slow.stolen import stolen, undisturbed
 
 REPORT = """\
 Seconds,Closed,Pending,Connected,Service Available
@@ -17,6 +19,8 @@ Seconds,Closed,Pending,Connected,Service Available
 3,19,0,1,20
 4,20,0,0,20
 """
+
+TIMES = [(0.0, 0.1), (0.9, 1.1), (1.1, 1.2), (0.9, 1.5), (1.3, 1.4), (5.2, 5.3)]
 
 
 @pytest.mark.program(PROGRAM)
@@ -30,10 +34,25 @@ def test_others_are_served_during_an_attack(attack: Attack) -> None:
         if not holds and not what.startswith("p99"):
             failed.append(f"{what}: {measured}, required: {required}")
 
-    with served("sync") as target, served("sync") as bystander:
-        target.endure(attack, bystander, seconds=3, connections=50, check=check)
+    with served("sync") as target:
+        target.endure(attack, seconds=3, connections=50, check=check)
 
     assert failed == []
+
+
+def test_requests_that_met_a_stolen_moment_are_not_timed() -> None:
+    """Neither one that lasted into it, nor one that was due in it; all others are."""
+    spans = [(1.0, 1.25), (5.0, 5.25)]
+    samples = [Sample(due, due, done, slow=False, failure="") for due, done in TIMES]
+
+    assert [sample.due for sample in undisturbed(samples, spans)] == [0.0, 1.3]
+
+
+def test_stolen_ticks_are_read() -> None:
+    """Of the cores that were asked for, and of no other whose name begins alike."""
+    lines = ["cpu  9 9 9 9 9 9 9 700 0 0", "cpu1 1 2 3 4 5 6 7 8 0 0", "cpu11 1 2 3 4 5 6 7 50 0 0", "intr 1 2 3", ""]
+
+    assert (stolen([1], "\n".join(lines)), stolen([1, 11], "\n".join(lines))) == (8, 58)
 
 
 def test_report_is_read() -> None:
