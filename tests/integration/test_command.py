@@ -14,6 +14,8 @@ import httpx
 import pytest
 from harness import Gate, Launcher, Server, processes_of_group, run_to_completion, wait_for_exit
 
+from workerkit.testing.observed import look_until
+
 QUOTED = r'"((?:[^"\\]|\\.)*)"'
 MOMENT = r"\[\d\d/\w{3}/\d{4}(?::\d\d){3} [+-]\d{4}\]"
 COMMON_LOG = re.compile(rf"(\S+) - - {MOMENT} {QUOTED} (\d{{3}}) (\d+|-) {QUOTED} {QUOTED}")
@@ -540,6 +542,23 @@ def test_inline(serve: Launcher) -> None:
 
     assert int(server.get("/").text) == server.pid
     server.stop()
+
+
+def test_inline_shuts_the_door_first(serve: Launcher, gate: Gate, tmp_path: Path) -> None:
+    """Once it is told to stop nobody new comes to wait: what it closed in the end would be reset."""
+    door = tmp_path / "door"
+    server = serve("holds_at_gate:app", workers=0, bind=f"unix:{door}", variables={"GATE": str(gate.path)})
+    with server.connect() as connection, server.connect() as waiting:
+        connection.send(HELD)
+        server.wait_for_log("held at the gate")
+        waiting.send(HELD)
+        server.signal(signal.SIGTERM)
+        assert look_until(lambda: not door.exists())
+        gate.open("..")
+        replies = [connection.read_response().status, waiting.read_response().status]
+    server.wait_for_end(0)
+
+    assert replies == [200, 200]
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTTIN, signal.SIGUSR2])
