@@ -120,15 +120,15 @@ def test_another_user_takes_a_worker(tmp_path: Path) -> None:
 # In the background
 
 
+DAEMON = ("--daemon", "--pid", "web.pid", "--log-file", "log", "--bind", "unix:socket", "--workers", "2")
+
+
 def test_a_daemon(tmp_path: Path) -> None:
     """The command returns with 0 when the server answers; the daemon has a pid file and stops like any server."""
-    flags = ("--daemon", "--pid", "web.pid", "--log-file", "log", "--bind", "unix:socket", "--workers", "2")
-    finished = run_to_completion("hello", *flags, folder=tmp_path)
+    finished = run_to_completion("hello", *DAEMON, folder=tmp_path)
     pid = int((tmp_path / "web.pid").read_text())
     try:
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(tmp_path / "socket"), verify=False)) as client:
-            answer = client.get("http://localhost/")
-        assert (finished.code, finished.out, finished.err, answer.status_code) == (0, [], [], 200)
+        assert (finished.code, finished.out, finished.err, ask(tmp_path)) == (0, [], [], 200)
         assert os.getsid(pid) not in (pid, os.getsid(0))
         assert os.readlink(f"/proc/{pid}/fd/2") == "/dev/null"
     finally:
@@ -136,6 +136,29 @@ def test_a_daemon(tmp_path: Path) -> None:
         wait_for_exit([pid])
     assert not (tmp_path / "web.pid").exists()
     assert "Stopped" in (tmp_path / "log").read_text()
+
+
+def test_a_daemon_is_upgraded(tmp_path: Path) -> None:
+    """After USR2 the pid file names the new arbiter, which is in the background too, and the old one is gone."""
+    run_to_completion("hello", *DAEMON, folder=tmp_path)
+    file = tmp_path / "web.pid"
+    pid = old = int(file.read_text())
+    session = os.getsid(old)
+    try:
+        os.kill(old, signal.SIGUSR2)
+        wait_for_exit([old])
+        pid = int(file.read_text())
+        assert (pid != old, os.getsid(pid), ask(tmp_path)) == (True, session, 200)
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        wait_for_exit([pid])
+    assert not file.exists()
+
+
+def ask(folder: Path) -> int:
+    """Return the status that the daemon's socket answers with."""
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(folder / "socket"), verify=False)) as client:
+        return client.get("http://localhost/").status_code
 
 
 @pytest.mark.parametrize(
