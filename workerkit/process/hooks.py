@@ -25,6 +25,7 @@ from workerkit.errors import BootError, ConfigError
 from workerkit.frames import summary, user_frames
 from workerkit.process.scoreboard import Column, Row
 from workerkit.records import Record
+from workerkit.signatures import arity_of
 
 _Hook = Callable[..., object]
 
@@ -33,8 +34,8 @@ def _called_with(*arguments: str, fewest: int | None = None, help: str) -> dict[
     """Return the metadata of a hook that is called with these arguments; it may be content with the first ones."""
 
     def check(function: _Hook) -> None:
-        least, most = _positional(function)
-        if not least <= len(arguments) or not most >= (fewest or len(arguments)):
+        arity = arity_of(function)
+        if arity.by_name or arity.needed > len(arguments) or arity.at_most < (fewest or len(arguments)):
             raise ValueError(f"it is called with ({', '.join(arguments)}), which {_name(function)} does not take")
 
     return {"help": help, "check": check, "metavar": f"({', '.join(arguments)})"}
@@ -424,22 +425,8 @@ NO_HOOKS = Hooks(HookOptions(), None, ServerFacade(logging.getLogger("workerkit.
 
 def content_with(function: _Hook, most: int) -> Callable[..., object]:
     """Return a function of ``most`` arguments that hands as many of them on as ``function`` takes."""
-    takes = min(_positional(function)[1], most)
+    takes = min(arity_of(function).at_most, most)
     return function if takes == most else lambda *arguments: function(*arguments[:takes])
-
-
-def _positional(function: _Hook) -> tuple[int, int]:
-    """Return how many positional arguments it needs, and how many it takes at most."""
-    import inspect  # noqa: PLC0415  the dataclasses module has imported it already
-
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # written in C: it will say itself what it does not take
-        return 0, 99
-    named = [one for one in parameters if one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD}]
-    needed = sum(one.default is one.empty for one in named)
-    needed += sum(one.kind is one.KEYWORD_ONLY and one.default is one.empty for one in parameters) * 99
-    return needed, 99 if any(one.kind is one.VAR_POSITIONAL for one in parameters) else len(named)
 
 
 def _name(function: _Hook) -> str:

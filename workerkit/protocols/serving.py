@@ -12,6 +12,7 @@ from typing import Any
 from workerkit import plugins
 from workerkit.errors import ConfigError
 from workerkit.net.protocol import Protocol, Service
+from workerkit.signatures import ANY, arity_of
 
 DIALOGUE = "dialogue"
 HTTP = "http1"
@@ -72,18 +73,10 @@ def _kind_of(served: Callable[..., Any], name: str) -> str:
 
 def _takes(served: Callable[..., Any]) -> tuple[bool, bool]:
     """Return whether it can be called with one, and with two positional arguments."""
-    import inspect  # noqa: PLC0415  the dataclasses module has imported it already
-
     for follow in (False, True):
-        try:
-            parameters = inspect.signature(served, follow_wrapped=follow).parameters.values()
-        except (TypeError, ValueError, NameError):  # written in C, or annotated with what only a type checker knows
-            break
-        if any(one.kind is one.VAR_POSITIONAL for one in parameters):
-            # A decorator's wrapper takes anything; what it wraps tells more.
-            continue
-        positional = [one for one in parameters if one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD}]
-        required = sum(one.default is one.empty for one in positional)
-        return required <= 1 <= len(positional), required <= 2 <= len(positional)
+        arity = arity_of(served, follow_wrapped=follow)
+        # A decorator's wrapper takes anything; what it wraps tells more.
+        if arity.at_most != ANY:
+            return arity.fits(1), arity.fits(2)
     # What keeps its signature to itself is an application: there are more of them.
     return False, True

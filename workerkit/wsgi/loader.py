@@ -16,8 +16,9 @@ from typing import Any
 from workerkit.errors import AppLoadError, BootError
 from workerkit.frames import summary, user_frames
 from workerkit.net.protocol import Protocol
+from workerkit.signatures import arity_of
 from workerkit.spelling import by_likeness, did_you_mean, nearest
-from workerkit.wsgi.interface import complaint, takes_no_argument
+from workerkit.wsgi.interface import complaint
 from workerkit.wsgi.reference import AppReference, Call, parse_reference
 
 _DEFAULT_ATTRIBUTES = ("application", "app")
@@ -182,7 +183,7 @@ def _factories(module: ModuleType) -> list[str]:
 
 
 def _without_argument(names: Iterable[str], module: ModuleType) -> list[str]:
-    return [name for name in names if takes_no_argument(vars(module)[name])]
+    return [name for name in names if arity_of(vars(module)[name]).fits(0)]
 
 
 def _article(value: object) -> str:

@@ -265,6 +265,10 @@ ASGI = (
             "def app(a, b, c, d): ...\n",
             "shop:app takes 4 arguments; a WSGI application takes two, environ and start_response.",
         ),
+        (
+            "def app(environ, start_response, *, db): ...\n",
+            "shop:app needs arguments by name; a WSGI application is called with two by place, and nothing else.",
+        ),
     ],
 )
 def test_a_callable_with_another_interface_is_named_at_boot(shop, text, message):
