@@ -15,6 +15,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from benchmarks.load import allow_open_files
 from tests.slow.attack import ATTACKS, PROGRAM
@@ -31,6 +32,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long each attack lasts (default: 60)")
     parser.add_argument("--connections", type=int, default=500, help="attackers at once (default: 500)")
     parser.add_argument("-k", default="", metavar="WORD", help="only attacks with this word in their name")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the table there too")
     given = parser.parse_args(words)
     if shutil.which(PROGRAM) is None:
         print(f"{PROGRAM} is not installed (Debian: apt-get install {PROGRAM})", file=sys.stderr)
@@ -39,6 +41,12 @@ def main(words: Sequence[str] | None = None) -> int:
     allow_open_files(given.connections + 200)
     os.sched_setaffinity(0, CORES.load)
     results: list[bool] = []
+    lines: list[str] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        print(line, flush=True)
+
     for worker in given.worker or installed():
         for attack in ATTACKS:
             if given.k not in attack.name:
@@ -52,12 +60,14 @@ def main(words: Sequence[str] | None = None) -> int:
                 else:
                     results.append(holds)
                     verdict = "pass" if holds else "FAIL"
-                print(f"{verdict}  {worker:<9} {name:<13} {what:<46} {measured:<30} required: {required}", flush=True)
+                tell(f"{verdict}  {worker:<9} {name:<13} {what:<46} {measured:<30} required: {required}")
 
             with served(worker) as target:
                 target.rest(min(given.seconds, _LONGEST_REST))
                 target.endure(attack, seconds=given.seconds, connections=given.connections, check=check)
-    print(f"\n{sum(results)} of {len(results)} hold")
+    tell(f"\n{sum(results)} of {len(results)} hold")
+    if given.output is not None:
+        given.output.write_text("\n".join([*lines, ""]))
     return 0 if results and all(results) else 1
 
 

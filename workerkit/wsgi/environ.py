@@ -7,6 +7,7 @@ template, which stays with the parsed ``Fields``; an environ is a copy of it, fi
 
 from __future__ import annotations
 
+import logging
 from typing import IO, Any
 
 from workerkit.errors import ProtocolError
@@ -18,6 +19,8 @@ from workerkit.net.address import Address, TCPAddress
 from workerkit.net.stream import Stream
 
 Environ = dict[str, Any]
+
+_log = logging.getLogger("workerkit.error")
 
 _PROTOCOLS = ("HTTP/1.0", "HTTP/1.1")
 
@@ -74,9 +77,19 @@ class EnvironBuilder:
             environ["REMOTE_ADDR"] = host
             environ["REMOTE_PORT"] = str(peer[1])
         if head.authority is not None:
-            # RFC 9112 section 3.2.2: the target's authority replaces Host.
-            environ["HTTP_HOST"] = head.authority
+            self._name_host(environ, head.authority)
         return environ
+
+    @staticmethod
+    def _name_host(environ: Environ, authority: str) -> None:
+        """Put the target's authority in the place of the Host field (RFC 9112 section 3.2.2)."""
+        said = environ.get("HTTP_HOST", authority)
+        if said.lower() != authority.lower():
+            _log.info(
+                "A request from %s names the host %s in its target and %s in its Host field: the target counts",
+                environ["REMOTE_ADDR"] or "-", authority, said,
+            )  # fmt: skip
+        environ["HTTP_HOST"] = authority
 
     @staticmethod
     def _mount(environ: Environ) -> None:

@@ -117,11 +117,22 @@ def test_values_of_any_bytes_are_latin_1(build: Build) -> None:
     assert environ["HTTP_X_NAME"].encode("latin-1") == "é".encode()
 
 
-def test_an_absolute_target_names_the_host(build: Build) -> None:
-    """The authority of the target replaces the Host field."""
+def test_an_absolute_target_names_the_host(build: Build, caplog: pytest.LogCaptureFixture) -> None:
+    """The authority of the target replaces the Host field, and the log tells of it."""
+    caplog.set_level("INFO")
     environ = build("http://other.example:81/path?q")
 
     assert (environ["HTTP_HOST"], environ["PATH_INFO"], environ["QUERY_STRING"]) == ("other.example:81", "/path", "q")
+    [line] = caplog.messages
+    assert "names the host other.example:81 in its target and shop.example in its Host field" in line
+
+
+def test_an_absolute_target_that_says_the_same(build: Build, caplog: pytest.LogCaptureFixture) -> None:
+    """Where both agree, as clients of a proxy do, there is nothing to tell."""
+    caplog.set_level("INFO")
+    environ = build("http://SHOP.example/path")
+
+    assert (environ["HTTP_HOST"], caplog.messages) == ("SHOP.example", [])
 
 
 def test_a_unix_socket_has_no_peer_address(build: Build) -> None:

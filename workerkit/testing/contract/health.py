@@ -133,7 +133,7 @@ class HealthFacts(Facts):
         """A worker that has answered --max-requests is replaced, and a client that keeps its connection loses none."""
         server = kit.launch("--max-requests", "10")
         seen: list[int] = []
-        until = monotonic() + DEADLINE
+        until = monotonic() + 2 * DEADLINE  # two workers boot one after the other
         connection = server.connect()
         while len(set(seen)) < 3 and monotonic() < until:
             reply = connection.get("/")
@@ -151,7 +151,7 @@ class HealthFacts(Facts):
         server = kit.launch("--max-requests", "10", workers=2)
 
         pids: set[int] = set()
-        until = monotonic() + DEADLINE
+        until = monotonic() + 3 * DEADLINE  # of the three that follow, each may boot after the one before
 
         def fetch(_: int) -> None:
             while len(pids) < 5 and monotonic() < until:
