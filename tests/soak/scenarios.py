@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import select
 import shutil
 import signal
@@ -40,12 +41,14 @@ class Size:
     kills: int
     starved: float
     """For how many seconds fork fails."""
+    stops: int
+    """How often it is told to stop while it reloads."""
     endurance: float
     """Seconds of kills and reloads, over which descriptors and memory may not grow; 0: none."""
 
 
-SHORT = Size(reloads=4, upgrades=1, requests=1_000, kills=2, starved=1.0, endurance=0.0)
-LONG = Size(reloads=50, upgrades=10, requests=30_000, kills=10, starved=5.0, endurance=0.0)
+SHORT = Size(reloads=4, upgrades=1, requests=1_000, kills=2, starved=1.0, stops=3, endurance=0.0)
+LONG = Size(reloads=50, upgrades=10, requests=30_000, kills=10, starved=5.0, stops=50, endurance=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +248,18 @@ def orphaned(worker_class: str, _size: Size, check: Check) -> None:
         check("arbiter killed: workers gone after", f"{took * 1e3:.0f} ms", "500 ms at most", took <= 0.5)
 
 
+def stopped_midway(worker_class: str, size: Size, check: Check) -> None:
+    """TERM comes at some moment of a reload, as early as before it has begun and as late as after its end."""
+    moments = random.Random(size.stops)  # the same ones each time
+    well = 0
+    for _ in range(size.stops):
+        with serving(worker_class) as server:
+            os.kill(server.arbiter, signal.SIGHUP)
+            pause(moments.uniform(0.0, _BOOT))
+            well += server.terminate()
+    check("TERM during a reload: ended well", f"{well} of {size.stops}", "all", well == size.stops)
+
+
 def endurance(worker_class: str, size: Size, check: Check) -> None:
     """A kill each 5 s and a HUP each 30 s; what is open and what is used must not grow."""
     if not size.endurance:
@@ -274,4 +289,4 @@ def endurance(worker_class: str, size: Size, check: Check) -> None:
     check("endurance: memory per 10 min", f"{memory:+.2f} MB", "1 MB at most", memory < 1.0)
 
 
-ALL = (reloads, broken_reload, crashes, out_of_memory, starved_of_forks, orphaned, endurance)
+ALL = (reloads, broken_reload, crashes, out_of_memory, starved_of_forks, orphaned, stopped_midway, endurance)

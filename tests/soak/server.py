@@ -98,6 +98,11 @@ class SoakServer:
         """Make what the next worker loads raise."""
         (self.folder / "broken").touch()
 
+    def terminate(self) -> bool:
+        """Ask it to stop; return whether it ended with 0 and left nobody behind."""
+        os.kill(self.arbiter, signal.SIGTERM)
+        return self._process.wait(_WITHIN) == 0 and not processes_of_group(self._process.pid)
+
     def stop(self) -> None:
         """End everything that is left."""
         left = processes_of_group(self._process.pid)
