@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,9 +16,11 @@ import pytest
 
 from workerkit.errors import ConfigError
 from workerkit.http.fields import Fields
+from workerkit.process.fork import fork
 from workerkit.telemetry.access import AccessLog
 from workerkit.telemetry.logs import LogOptions, Logs
 from workerkit.testing.deadline import DEADLINE
+from workerkit.testing.processes import wait_for_exit
 
 Open = Callable[..., Logs]
 
@@ -214,6 +217,44 @@ def test_no_thread_waits_for_anothers_line(open_logs: Open, tmp_path: Path) -> N
 
     assert said == ["last words"]
     assert messages(tmp_path / "error.log") == ["last words", "slow"]
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_child_may_log_whatever_its_parents_threads_were_doing(open_logs: Open, tmp_path: Path) -> None:
+    """Of two hundred forks beside a thread that logs without a pause, none leaves its child waiting for a lock."""
+    logs = open_logs(accesslog=str(tmp_path / "access.log"))
+    done = threading.Event()
+
+    def chat() -> None:
+        while not done.is_set():
+            logs.error.warning("busy")
+
+    def child() -> int:
+        logs.error.error("forked")
+        logs.flush()
+        return 0
+
+    thread = threading.Thread(target=chat)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    thread.start()
+    try:
+        for _ in range(200):
+            pid = fork(child)
+            try:
+                wait_for_exit([pid])
+            except AssertionError:
+                os.kill(pid, signal.SIGKILL)
+                raise
+            finally:
+                _, status = os.waitpid(pid, 0)
+            assert status == 0
+    finally:
+        done.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+
+    assert messages(tmp_path / "error.log").count("forked") == 200
 
 
 def test_a_filter_decides_about_a_line(open_logs: Open, tmp_path: Path) -> None:
