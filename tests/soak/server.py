@@ -117,8 +117,12 @@ class SoakServer:
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in (self.arbiter, *self.ready_workers()))
 
     def memory(self) -> int:
-        """Return the proportional share of memory (PSS) of the arbiter and its workers, in bytes."""
-        return sum(_pss(pid) for pid in (self.arbiter, *self.ready_workers()))
+        """Return what the arbiter and its workers have of memory together, in bytes.
+
+        Their proportional share of what they have allocated. Programs and libraries do not count: they are mapped from
+        files, and the share in them grows whenever somebody else's Python ends.
+        """
+        return sum(_allocated(pid) for pid in (self.arbiter, *self.ready_workers()))
 
 
 def connections_of(pid: int) -> int:
@@ -146,8 +150,6 @@ def _connected_unix() -> set[str]:
     return {row[6] for row in rows if len(row) > 7 and row[4] == "0001" and row[5] == "03"}
 
 
-def _pss(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0
+def _allocated(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:")))
