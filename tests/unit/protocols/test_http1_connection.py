@@ -189,14 +189,15 @@ def test_a_little_that_was_left_unread_is_read_away(connect: Connect) -> None:
 
 
 def test_a_lot_that_was_left_unread_ends_the_connection(connect: Connect) -> None:
-    """Reading a large upload that nobody wants is not worth a connection."""
+    """Reading a large upload that nobody wants is not worth a connection; the answer says that it closes."""
     peer = connect(hello, request_buffer=10)
     peer.send(post(bytes(MEGABYTE))[:100_000])
     peer.drive()
     peer.send(bytes(100_000))
     peer.drive()
 
-    assert [reply.body for reply in replies(peer.receive())] == [b"hello"]
+    [reply] = replies(peer.receive())
+    assert (reply.body, reply.headers["connection"]) == (b"hello", "close")
     assert peer.at_end
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from http1_peer import (
@@ -166,14 +166,35 @@ def test_a_streamed_body_gets_leave_when_it_is_read(connect: Connect) -> None:
 
 
 def test_a_client_that_gets_no_leave_is_left(connect: Connect) -> None:
-    """When the application answers without reading, nobody knows whether the body will come: the connection ends."""
+    """When the application answers without reading, nobody knows whether the body will come: the connection ends.
+
+    The answer says so. A proxy that had the body to send all the same would send the next request behind it.
+    """
     peer = connect(hello, request_buffer=10)
     peer.send(post(b"x" * 100, "Expect: 100-continue")[:-100])
     data = peer.drive_and_receive()
 
-    assert [reply.status for reply in replies(data)] == [200]
+    assert [(reply.status, reply.headers["connection"]) for reply in replies(data)] == [(200, "close")]
     assert b"100 Continue" not in data
     assert peer.at_end
+
+
+def test_nobody_gets_leave_after_the_answer_has_begun(connect: Connect) -> None:
+    """An application may read after its first part has left; an interim response may not follow the final one."""
+
+    def answers_first(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Length", "103")])
+        yield b"got"
+        yield environ["wsgi.input"].read()
+
+    peer = connect(answers_first, request_buffer=10)
+    body = b"x" * 100
+    peer.send(post(body, "Expect: 100-continue")[: -len(body)])
+    peer.sends_when_awaited(body)
+    data = peer.drive_and_receive()
+
+    assert b"100 Continue" not in data
+    assert [reply.body for reply in replies(data)] == [b"got" + body]
 
 
 def test_an_expectation_that_cannot_be_met_is_417(connect: Connect) -> None:

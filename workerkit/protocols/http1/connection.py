@@ -10,10 +10,10 @@ from workerkit.http import response
 from workerkit.http.response import BodyMode
 from workerkit.net.protocol import Job, Next
 from workerkit.protocols.endings import LINGER_FOR, read_away
+from workerkit.protocols.http1.exchange import DISCARD_LIMIT
 from workerkit.protocols.http1.phases import BODY, CALL, CLOSED, DISCARD, FLUSH, HEAD, IDLE, LINGER, WAITING_FOR
 from workerkit.protocols.http1.reader import Http1Reader
 
-_DISCARD_LIMIT: Final = 65536
 _DISCARD_FOR: Final = 1.0
 _GRACE: Final = 2.0
 _NEW: Final = b"new"
@@ -229,9 +229,6 @@ class Http1Connection(Http1Reader):
         return self._must_linger or self._decoder is not None or bool(self._received) or self.head.keep_alive
 
     def _begin_discard(self, now: float) -> Next:
-        if self._continue_wanted:
-            # The client still waits for our 100: it will not send the body, or it will, and nobody could tell.
-            return self._linger(now)
         self._phase = DISCARD
         self._discarded = 0
         self.deadline = now + _DISCARD_FOR
@@ -240,7 +237,7 @@ class Http1Connection(Http1Reader):
     def _discard(self, now: float) -> Next:
         decoder = self._decoder
         assert decoder is not None  # noqa: S101  the phase says so
-        while self._discarded <= _DISCARD_LIMIT:
+        while self._discarded <= DISCARD_LIMIT:
             data = self._arrived()
             if data is None:
                 return Next.READ

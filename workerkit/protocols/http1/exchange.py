@@ -11,7 +11,7 @@ from typing import IO, Final
 
 from workerkit.errors import ApplicationError, DeadlineExceeded
 from workerkit.http import response
-from workerkit.http.body import BodyDecoder
+from workerkit.http.body import BodyDecoder, LengthDecoder
 from workerkit.http.request import RequestHead
 from workerkit.http.response import BodyMode
 from workerkit.net.job_deadline import JobDeadline
@@ -20,6 +20,9 @@ from workerkit.net.protocol import Connection
 from workerkit.net.stream import Stream
 from workerkit.protocols.http1.context import Http1Context
 from workerkit.protocols.http1.pace import Draught, arrived_for
+
+DISCARD_LIMIT: Final = 65536
+"""Bytes of a body that the application left unread which are read away, so that the connection can go on."""
 
 _JOIN_BELOW: Final = 16384
 # Plain names, because an attribute of an enum costs the request path 0.1 µs each time.
@@ -36,6 +39,7 @@ class Http1Exchange(Connection):
     """
 
     __slots__ = (
+        "_continue_wanted",
         "_decoder",
         "_drain_callbacks",
         "_draught",
@@ -71,6 +75,7 @@ class Http1Exchange(Connection):
         # What has arrived and nobody has looked at, and what makes the rest of the request's body of it.
         self._received = b""
         self._decoder: BodyDecoder | None = None
+        self._continue_wanted = False
         # The response.
         self._mode: BodyMode | None = None
         """How the end of the body is told; None: the response has not begun."""
@@ -119,7 +124,10 @@ class Http1Exchange(Connection):
         self._head_bytes, self._mode, self._length, self._keep_alive = response.begin(
             head.method,
             head.minor,
-            head.keep_alive and protocol.keeps_alive and not self._leaving,
+            head.keep_alive
+            and protocol.keeps_alive
+            and not self._leaving
+            and (self._decoder is None or self._may_read_away()),
             status,
             fields,
             protocol.date_and_server(protocol.clock()),
@@ -127,6 +135,16 @@ class Http1Exchange(Connection):
         )
         self.status = status
         self.response_fields = fields
+
+    def _may_read_away(self) -> bool:
+        """Whether the connection can go on if the application reads no more of the request's body.
+
+        A client that still waits for our 100 will not send it, or it will, and nobody could tell. Who closes says so in
+        the response (RFC 9112 section 9.6): a proxy would send the next request into a connection that seems to stay.
+        """
+        decoder = self._decoder
+        too_much = isinstance(decoder, LengthDecoder) and decoder.remaining > DISCARD_LIMIT
+        return not self._continue_wanted and not too_much
 
     @property
     def started(self) -> bool:

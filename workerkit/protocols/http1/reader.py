@@ -30,14 +30,13 @@ _RUN: Final = Next.RUN
 class Http1Reader(Http1Exchange):
     """A connection that reads requests."""
 
-    __slots__ = ("_body_buffer", "_continue_wanted", "_patience", "_phase", "_reader")
+    __slots__ = ("_body_buffer", "_patience", "_phase", "_reader")
 
     def __init__(self, stream: Stream, protocol: Http1Context) -> None:
         super().__init__(stream, protocol)
         self._phase = IDLE
         self._reader = HeadReader(protocol.limits)
         self._body_buffer: IO[bytes] | None = None
-        self._continue_wanted = False
         self._patience = 0.0
         """For how many seconds more a job waits for a body that is too slow."""
 
@@ -164,7 +163,9 @@ class Http1Reader(Http1Exchange):
             return b""
         if self._continue_wanted:
             self._continue_wanted = False
-            self._send((response.CONTINUE,))
+            # No interim response follows the final one: the client has learnt from that whether to send its body.
+            if not self.started:
+                self._send((response.CONTINUE,))
         while not decoder.done:
             if self._received:
                 data, self._received = self._received, b""
