@@ -81,14 +81,17 @@ class ConversationFacts(Facts):
 
     def test_a_busy_client_starves_nobody(self, kit: Kit) -> None:
         """A newcomer is answered while a kept connection sends one request after another without a pause."""
-        burst = request("/next") * 1000
-        with kit.server.connect() as busy:
-            busy.send(burst)
-            with kit.server.connect() as newcomer:
-                newcomer.send(request("/next"))
-                busy.send(burst)
-                newcomers = int(newcomer.read_response().body)
-            busys = [int(busy.read_response().body) for _ in range(2000)]
+        count = 1000
+        with kit.server.connect() as busy, kit.server.connect() as newcomer:
+            # All of it is there before the first of it is answered, however slowly this is written.
+            busy.send(request(f"/held?gate={kit.gate.port}"))
+            held = kit.gate.wait_for_job()
+            busy.send(request("/next") * count)
+            newcomer.send(request("/next"))
+            held.release()
+            newcomers = int(newcomer.read_response().body)
+            busy.read_response()
+            busys = [int(busy.read_response().body) for _ in range(count)]
 
         assert newcomers < busys[-1], "the newcomer had to wait for the last request of the busy client"
 
