@@ -3,9 +3,9 @@
 Slow headers, slow body and slow read, against two workers with default timeouts, while others ask 40 times a second,
 half of them on new connections. Prints what was measured beside what is required, and ends with 0 if all holds.
 
-slowhttptest takes a whole core, and so would delay whoever shares one with it: it runs on a core of its own, with what
-counts connections and memory; the server and those who are no attackers run on the other. A request that met a moment
-in which the host of a virtual machine took that core away counts, but is not timed, in the attack and before it.
+The server has a core of its own; the clients and slowhttptest share the others, where slowhttptest, which takes all it
+can get, runs when nobody else wants to. A request that met a moment in which the host of a virtual machine took the
+server's core away counts, but is not timed, in the attack and before it.
 """
 
 from __future__ import annotations
