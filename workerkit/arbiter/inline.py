@@ -134,8 +134,7 @@ class InlineArbiter(Arbiter):
         """Make ``run`` return; see ``Arbiter.stop``."""
         if graceful:
             for listener in self.listeners.get(self._pool.name, ()):
-                if listener.is_ours:
-                    listener.shut_out()
+                listener.shut_out()
         self._ours.send(Drain(last=True, hand_over=False) if graceful else Quit())
 
     def reload(self, done: Done | None = None) -> None:

@@ -66,16 +66,16 @@ class ListeningSockets:
 
     def shut_out(self) -> None:
         """Let nobody new come to wait, where nobody but this server is to serve them: it stops."""
-        for listener in self._ours():
+        for listener in self._all():
             listener.shut_out()
 
     def refuse(self) -> bool:
         """Refuse whoever comes from now on; False: somebody still waits to be accepted, so ask again later."""
-        refused = [listener.refuse() for listener in self._ours()]
+        refused = [listener.refuse() for listener in self._all()]
         return all(refused)
 
-    def _ours(self) -> Iterator[Listener]:
-        return (listener for group in self._open.values() for listener in group if listener.is_ours)
+    def _all(self) -> Iterator[Listener]:
+        return (listener for group in self._open.values() for listener in group)
 
     def close(self, shared: Container[FileId] = ()) -> None:
         """Close all; see ``keep``."""

@@ -142,16 +142,18 @@ class Listener(Record):
         return accepted, peer
 
     @property
-    def is_ours(self) -> bool:
-        """Whether it was opened by workerkit, which may therefore close it for good."""
+    def _is_ours(self) -> bool:
+        """Whether it was opened by workerkit. What somebody else keeps has a queue that outlives us."""
         return not self.bind.startswith(("fd:", "systemd:"))
 
     def shut_out(self) -> None:
         """Let nobody new come to wait here; whoever waits already, or is shaking hands, is still to be accepted.
 
         Called in the arbiter, on a full stop. A client of TCP that comes now is not answered, tries again a second
-        later, and is refused then.
+        later, and is refused then. A socket that workerkit did not open stays as it is.
         """
+        if not self._is_ours:
+            return
         if isinstance(self.address, TCPAddress):
             refuse_handshakes(self.socket)
         elif self.address.is_abstract:
@@ -160,7 +162,12 @@ class Listener(Record):
             self._remove_file(())
 
     def refuse(self) -> bool:
-        """Refuse whoever comes, unless somebody still waits; return whether that is so."""
+        """Refuse whoever comes, unless somebody still waits; return whether there is nothing left to do.
+
+        A socket that workerkit did not open stays as it is.
+        """
+        if not self._is_ours:
+            return True
         if not wait_for(self.socket.fileno(), READ, 0.0):
             with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_RDWR)

@@ -14,6 +14,7 @@ from workerkit.errors import BindError, ConfigError
 from workerkit.net.address import TCPAddress, UnixAddress
 from workerkit.net.listener import Listener, ListenerOptions, open_listeners
 from workerkit.net.poller import WRITE, wait_for
+from workerkit.testing.deadline import DEADLINE
 
 Listen = Callable[..., tuple[Listener, ...]]
 
@@ -294,7 +295,7 @@ def test_what_we_did_not_open_is_not_ours_to_shut(listen: Listen) -> None:
         theirs.bind(("127.0.0.1", 0))
         theirs.listen()
         [listener] = listen(f"fd://{theirs.fileno()}")
+        listener.shut_out()
 
-        assert not listener.is_ours
-    [own] = listen("127.0.0.1:0")
-    assert own.is_ours
+        assert listener.refuse()
+        socket.create_connection(theirs.getsockname(), timeout=DEADLINE).close()
