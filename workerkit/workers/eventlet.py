@@ -124,9 +124,6 @@ class _EventletHub(Hub):
     def unwatch(self, watch: Any) -> None:
         self._hub.remove(watch)
 
-    def soon(self, callback: Callback, *arguments: object) -> None:
-        self._hub.schedule_call_global(0, callback, *arguments)
-
     def later(self, seconds: float, callback: Callback, *arguments: object) -> Any:
         return self._hub.schedule_call_global(seconds, callback, *arguments)
 

@@ -65,9 +65,6 @@ class _GeventHub(Hub):
         watch.stop()
         watch.close()
 
-    def soon(self, callback: Callback, *arguments: object) -> None:
-        self._loop.run_callback(callback, *arguments)
-
     def later(self, seconds: float, callback: Callback, *arguments: object) -> Any:
         timer = self._loop.timer(seconds)
         timer.start(callback, *arguments)

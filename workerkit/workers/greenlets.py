@@ -463,12 +463,19 @@ class GreenletWorker(ServerWorker):
         self._has_siblings = len(self.ready_siblings()) > 1
         if self._draining:
             self._go_on_leaving(now)
+        if not self.late:
+            self._expire_some(now)
+        self._adjust_listening()
+
+    def _expire_some(self, now: float) -> None:
+        """End connections whose time is over; what is left over is done in the next turn."""
         for connection in self.overdue(now):
             seat = self._seats[connection.stream.fileno()]
             if not seat.busy:
                 seat.busy = True
                 self._settle(seat, connection.expire(now))
-        self._adjust_listening()
+        if self.late:
+            self._do_later(self._expire_some, self.clock())
 
     def _look_for_overdue_jobs(self, now: float) -> None:
         """Interrupt what runs past its deadline; what goes on all the same is told of once more, and let be."""

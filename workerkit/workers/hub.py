@@ -38,9 +38,12 @@ class Hub(ABC):
     def unwatch(self, watch: Any) -> None:
         """End what ``watch`` began. To be called before the descriptor is closed."""
 
-    @abstractmethod
     def soon(self, callback: Callback, *arguments: object) -> None:
-        """Call back once, after what is ready now has had its turn."""
+        """Call back once, after what is ready now has had its turn.
+
+        So it is a timer: gevent's own callbacks run before anything is polled for, those that they make included.
+        """
+        self.later(0.0, callback, *arguments)
 
     @abstractmethod
     def later(self, seconds: float, callback: Callback, *arguments: object) -> Any:

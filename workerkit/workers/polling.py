@@ -257,25 +257,34 @@ class PollingWorker(ServerWorker):
 
     def scan(self, now: float) -> None:
         """See to what comes with time: deadlines, the order to leave, and whether this worker is old enough."""
-        self._next_scan = now + self._scan_interval
-        self.check_up(now)
-        if self.draining:
-            self._go_on_leaving(now)
-        elif self._is_deferring:
-            self._is_deferring = False
-            self._scan_interval = self.beat_interval
-            self.stop_deferring()
+        if not self.late:
+            self.check_up(now)
+            if self.draining:
+                self._go_on_leaving(now)
+            elif self._is_deferring:
+                self._is_deferring = False
+                self.stop_deferring()
         for connection in self.overdue(now):
             # One that is not polled has a job running, which keeps its own deadlines.
             if connection.interest:
                 self.arrange(connection, connection.expire(now))
+        self._plan_scan(now)
+
+    def _plan_scan(self, now: float) -> None:
+        """Decide when to look again; it is also for how long the poller may wait."""
+        if self.late:
+            self._scan_interval = 0.0
+        elif self.draining:
+            self._scan_interval = _SCAN_WHILE_DRAINING
+        else:
+            self._scan_interval = DEFER_FOR if self._is_deferring else self.beat_interval
+        self._next_scan = now + self._scan_interval
 
     def defer(self) -> None:
         """Have siblings take what is handed over, until the next scan; see ``ServerWorker.defer``."""
         super().defer()
         self._is_deferring = True
-        self._scan_interval = DEFER_FOR
-        self._next_scan = self.clock() + DEFER_FOR
+        self._plan_scan(self.clock())
 
     def obey(self, order: Order | None) -> bool:
         """Carry out an order; False when the loop must end at once."""
@@ -284,7 +293,6 @@ class PollingWorker(ServerWorker):
         if order is not None:
             now = self.clock()
             self.draining = True
-            self._scan_interval = _SCAN_WHILE_DRAINING
             self._next_scan = 0.0
             self.begin_to_hand_over(now)
             self._drain(now)

@@ -41,6 +41,9 @@ DEFER_FOR = 0.02
 BACKLOG_FOR = 1.0
 """Seconds for which workers go on accepting on a full stop, while somebody still waits."""
 
+EXPIRE_FOR = 0.0002
+"""Seconds for which connections whose deadline has passed are ended in one turn of the loop; or as long as it took."""
+
 LOG_WITHIN = 0.05
 """For how many seconds at most a line of the access log waits for others, to be written together with them."""
 
@@ -75,6 +78,8 @@ class ServerWorker(Worker):
         # A class may declare Options without a cap; the default holds then.
         self.connection_limit: int = getattr(options, "worker_connections", ConnectionOptions().worker_connections)
         self.connections: dict[int, Connection] = {}
+        self.late: list[Connection] = []
+        """Those whose deadline has passed and whose turn to be ended is yet to come; see ``overdue``."""
         self.listeners: tuple[Listener, ...] = ()
         """Whom this worker accepts from: all of the context's, but with ``--reuse-port`` only its share of them."""
         self.sources: tuple[Source, ...] = ()
@@ -364,17 +369,33 @@ class ServerWorker(Worker):
         connection.stream.close()
         self.row.cells[Column.CONNECTIONS] = len(self.connections)
 
-    def overdue(self, now: float) -> list[Connection]:
-        """Return the connections whose deadline has passed.
+    def overdue(self, now: float) -> Iterator[Connection]:
+        """Yield connections whose deadline has passed, for as long as this turn of the loop may take for them.
+
+        To end one is as much work as a request, and thousands may be due in the same moment: requests would wait
+        behind them. So these get ``EXPIRE_FOR`` seconds, or as many as have passed since ``now``, the turn's
+        beginning. While ``late`` is not empty, call again in the next turn.
 
         A scan: deadlines change with every request, so keeping them sorted would cost the request path more than
         this costs a worker that holds thousands.
         """
-        return [
-            connection
-            for connection in list(self.connections.values())
-            if connection.deadline is not None and connection.deadline <= now
-        ]
+        if not self.late:
+            self.late = [each for each in reversed(list(self.connections.values())) if _is_overdue(each, now)]
+        if not self.late:
+            return
+        begun = self.clock()
+        until = begun + max(EXPIRE_FOR, begun - now)
+        while self.late:
+            connection = self.late.pop()
+            # It may have gone, or gone on, since it was found.
+            if _is_overdue(connection, now) and self.connections.get(connection.stream.fileno()) is connection:
+                yield connection
+                if self.clock() >= until:
+                    return
+
+
+def _is_overdue(connection: Connection, now: float) -> bool:
+    return connection.deadline is not None and connection.deadline <= now
 
 
 def _name(protocol: Protocol) -> str:

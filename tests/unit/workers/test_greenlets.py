@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Any
+from time import monotonic
+from typing import Any, ClassVar
 
 import pytest
 from crew import Crew
@@ -18,6 +19,7 @@ from workerkit.process.states import State
 from workerkit.workers.base import WorkerContext
 from workerkit.workers.gevent import GeventOptions, GeventWorker
 from workerkit.workers.hub import Hub
+from workerkit.workers.server import EXPIRE_FOR
 
 
 class Unpatched(GeventWorker):
@@ -109,6 +111,39 @@ class Calls(Connection):
             return byte == b"x"
 
         return answer
+
+
+class Mortal(Connection):
+    """Asked how many have ended, says so; told to end, ends all the others in one moment. To end takes a while."""
+
+    __slots__ = ()
+    everyone: ClassVar[list[Mortal]] = []
+    ended: ClassVar[int] = 0
+    asker: ClassVar[socket.socket]
+    """The client that asks, in the moment when the first one ends."""
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(stream)
+        self.everyone.append(self)
+
+    def advance(self, now: float) -> Next:
+        received = self.stream.recv(100)
+        if received == b"end":
+            for other in self.everyone:
+                other.deadline = None if other is self else now
+        return Next.RUN if received == b"ask" else Next.IDLE
+
+    def take(self) -> Job:
+        return lambda: self.stream.write(b"%d\n" % self.ended)
+
+    def expire(self, now: float) -> Next:
+        if not self.ended:
+            self.asker.sendall(b"ask")
+        Mortal.ended += 1
+        until = monotonic() + EXPIRE_FOR
+        while monotonic() < until:
+            pass
+        return Next.CLOSE
 
 
 class Serving(Protocol):
@@ -228,6 +263,19 @@ def test_a_broken_protocol_costs_its_connection(crew: Crew) -> None:
 
     assert whole.recv(1) == b"A"
     assert "ValueError: a broken protocol" in crew.log
+
+
+def test_requests_take_turns_with_connections_whose_time_is_over(crew: Crew) -> None:
+    """When many are due in one moment, a request that comes then is answered before the last of them has ended."""
+    with socket.socket() as Mortal.asker:
+        start(crew, Mortal)
+        others = [crew.connect(b"ask") for _ in range(50)]
+        assert {line(other) for other in others} == {b"0\n"}
+        Mortal.asker.connect(crew.listeners[0].socket.getsockname())
+        Mortal.asker.sendall(b"end")
+
+        assert 1 <= int(line(Mortal.asker)) < len(others)
+        assert all(at_end(other) for other in others)
 
 
 def test_quit_leaves_at_once(crew: Crew) -> None:

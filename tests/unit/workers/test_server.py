@@ -12,7 +12,7 @@ from workerkit.errors import ConfigError
 from workerkit.net.protocol import Connection, Job, Next, Protocol
 from workerkit.net.stream import Stream
 from workerkit.process.scoreboard import Column
-from workerkit.workers.server import ConnectionOptions, ServerWorker
+from workerkit.workers.server import EXPIRE_FOR, ConnectionOptions, ServerWorker
 
 
 class Line(Connection):
@@ -168,8 +168,61 @@ def test_overdue_connections_are_those_past_their_deadline(crew: Crew, doorman: 
     first, _ = doorman.connections.values()
     first.deadline = clock.now + 5.0
 
-    assert doorman.overdue(clock.now + 4.9) == []
-    assert doorman.overdue(clock.now + 5.0) == [first]
+    assert list(doorman.overdue(clock.now + 4.9)) == []
+    assert list(doorman.overdue(clock.now + 5.0)) == [first]
+
+
+def both_overdue(crew: Crew, doorman: Doorman, clock: Clock) -> tuple[Connection, Connection]:
+    for _ in range(2):
+        crew.connect()
+        doorman.accept(crew.listeners[0])
+    first, second = doorman.connections.values()
+    first.deadline = second.deadline = clock.now
+    return first, second
+
+
+def test_overdue_connections_that_take_long_to_end_are_left_for_the_next_turn(
+    crew: Crew, doorman: Doorman, clock: Clock
+) -> None:
+    """Requests come in between, however many are due in one moment."""
+    first, second = both_overdue(crew, doorman, clock)
+    ended = []
+    for connection in doorman.overdue(clock.now):
+        ended.append(connection)
+        clock.now += EXPIRE_FOR
+
+    assert (ended, doorman.late) == ([first], [second])
+    assert list(doorman.overdue(clock.now)) == [second]
+
+
+def test_overdue_connections_may_take_as_long_as_the_turn_has_taken(
+    crew: Crew, doorman: Doorman, clock: Clock
+) -> None:
+    """Where every request takes long, connections that are due do not outlive their deadline by hundreds of turns."""
+    both_overdue(crew, doorman, clock)
+    begun = clock.now
+    clock.now += 10 * EXPIRE_FOR
+    ended = 0
+    for _ in doorman.overdue(begun):
+        ended += 1
+        clock.now += EXPIRE_FOR
+
+    assert ended == 2
+
+
+@pytest.mark.parametrize("fate", ["has gone", "has gone on"])
+def test_an_overdue_connection_that_was_left_may_be_overdue_no_more(
+    crew: Crew, doorman: Doorman, clock: Clock, fate: str
+) -> None:
+    """What has become of it in the meantime counts."""
+    _, second = both_overdue(crew, doorman, clock)
+    next(iter(doorman.overdue(clock.now)))
+    if fate == "has gone":
+        doorman.discard(second)
+    else:
+        second.deadline = clock.now + 1.0
+
+    assert list(doorman.overdue(clock.now)) == []
 
 
 def test_a_worker_without_a_cap_of_its_own_has_the_default(crew: Crew) -> None:

@@ -30,7 +30,7 @@ from workerkit.process.messages import Drain, Quit, Ready, Retiring
 from workerkit.process.scoreboard import Column
 from workerkit.protocols.http1 import Gateway, Http1Connection
 from workerkit.workers.base import WorkerOptions
-from workerkit.workers.server import ConnectionOptions
+from workerkit.workers.server import EXPIRE_FOR, ConnectionOptions
 from workerkit.workers.sync import SyncWorker
 
 
@@ -465,6 +465,24 @@ def test_deadlines_are_kept(crew: Crew, start: Start, clock: Clock) -> None:
     assert read_response(half)[0]["status"] == "408"
 
 
+def test_requests_take_turns_with_connections_whose_time_is_over(crew: Crew, start: Start, clock: Clock) -> None:
+    """When many are due in one moment, a request that comes then waits for the end of one of them, not of all."""
+    loop = start(serve=protocol_of(lambda stream: Mortal(stream, clock)))
+    patient, *mortals = [crew.connect(b"p"), *(crew.connect(b"m") for _ in range(5))]
+    loop.turn_until(lambda: has_answer(mortals[-1]))
+    assert [client.recv(10) for client in (patient, *mortals)] == [b"P", *[b"M"] * 5]
+    clock.now += 1.0
+    loop.turn()
+
+    assert [has_ended(each) for each in mortals] == [True, False, False, False, False]
+    patient.sendall(b"p")
+    loop.turn()
+    assert patient.recv(10) == b"P"
+    assert sum(has_ended(each) for each in mortals) == 2
+    loop.turn(3)
+    assert all(has_ended(each) for each in mortals)
+
+
 def test_a_client_that_leaves_is_forgotten(crew: Crew, start: Start) -> None:
     """A connection that ends is closed on our side too and not counted any more."""
     loop = start()
@@ -615,6 +633,26 @@ class Counted(Connection):
         return job
 
 
+class Mortal(Counted):
+    """Lives for a second, if its first byte is an m, and takes long to end."""
+
+    __slots__ = ("_clock",)
+
+    def __init__(self, stream: Stream, clock: Clock) -> None:
+        super().__init__(stream)
+        self._clock = clock
+
+    def advance(self, now: float) -> Next:
+        step = super().advance(now)
+        if self.left == b"m":
+            self.deadline = now + 1.0
+        return step
+
+    def expire(self, now: float) -> Next:
+        self._clock.now += EXPIRE_FOR
+        return Next.CLOSE
+
+
 class Greedy(Counted):
     """Never lets go of the loop."""
 
@@ -624,7 +662,7 @@ class Greedy(Counted):
         return Next.AGAIN
 
 
-def protocol_of(kind: type[Connection]) -> Callable[[], Protocol]:
+def protocol_of(kind: Callable[[Stream], Connection]) -> Callable[[], Protocol]:
     class Made(Protocol):
         def connect(self, stream: Stream) -> Connection:
             return kind(stream)
