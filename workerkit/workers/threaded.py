@@ -15,8 +15,12 @@ Only when a request blocks in the application does another thread take the lead:
 Idle and slow connections cost no thread, and a busy client no more than its turn.
 
 Who may touch what: only the leader polls, accepts and arranges connections; a thread that runs a job after it has
-lost the lead owns that job's connection alone. The lead changes hands in one of two ways, never in both: by whoever
-takes the connection out of the leader's ``claim`` list first. ``list.pop`` is atomic, so nobody locks per request.
+lost the lead owns that job's connection alone, and gives it back by having it polled. Two locks keep that true:
+
+* ``_lead_changes``. The lead changes hands in one of two ways, never in both: by whoever takes the connection out of
+  the leader's ``claim`` list first. ``list.pop`` is atomic, so nobody locks for a request that does not block.
+* ``_returns``. The leader learns of what is polled by its events; but when it goes through all connections, for their
+  deadlines or to leave, one that is just being given back would be neither the thread's nor the poller's.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ from workerkit.net.poller import READ, make_poller
 from workerkit.net.protocol import Connection, Next
 from workerkit.workers.base import Order, WorkerContext
 from workerkit.workers.polling import PollingWorker, ThreadOptions
+from workerkit.workers.server import Source
 
 _THREADS = 8
 _LOOK = 0.005
@@ -69,7 +74,11 @@ class _JobThread(threading.Thread):
         """Wait to be called, do what there is to do, and wait again."""
         while True:
             self.called.acquire()
-            self._worker.serve(self)
+            try:
+                self._worker.serve(self)
+            except Exception as error:  # noqa: BLE001  it ends the worker, as it would have in its main thread
+                self._worker.fail(error)
+                return
 
 
 class ThreadedWorker(PollingWorker):
@@ -91,11 +100,15 @@ class ThreadedWorker(PollingWorker):
         self._idle = list(self._threads)
         self._runnable: deque[Connection] = deque()
         self._lead_changes = threading.Lock()
+        self._returns = threading.Lock()
         self._leader: _JobThread | None = None
         self._wary = 0
         self._resting = False
         self._over = False
+        self._failure: Exception | None = None
         self._order: Order | None = None
+        self._keeps_out = False
+        """Whether the last whole turn of the loop took no newcomer, for want of a thread."""
         self._next_welcome = 0.0
         self._welcomed_for = 0
         # Wakes the leader out of the poller, and the main thread out of its watch.
@@ -127,12 +140,11 @@ class ThreadedWorker(PollingWorker):
             events = watch.poll(self.beat_interval if self._resting else _LOOK)
             for fd, _ in events:
                 self._on_watch_event(fd)
-            if not events:
-                # A thread was free all this time: nobody was kept out.
-                self._welcomed_for = self.finished_jobs
             seen = self._look_at_leader(seen)
         self._record()
         watch.close()
+        if self._failure is not None:
+            raise self._failure
 
     def _on_watch_event(self, fd: int) -> None:
         if fd == self._main_wakes:
@@ -189,6 +201,11 @@ class ThreadedWorker(PollingWorker):
     def _lead_until_a_thread_is_free(self) -> None:
         """Do what the leader does, but for running jobs: those are queued."""
         self.poller.register(self.orders, READ)
+        if not self._keeps_out:
+            # What has ended before kept nobody out.
+            self._keeps_out = True
+            self._record()
+            self._welcomed_for = self.finished_jobs
         while not self._over and not self._idle and self.turn():
             self._record()
             self._welcome_some()
@@ -306,23 +323,42 @@ class ThreadedWorker(PollingWorker):
         return intact
 
     def _go_on_apart(self, thread: _JobThread, connection: Connection, intact: bool) -> None:
-        """Go on with a connection that this thread owns alone, until it has to wait."""
-        while True:
-            try:
-                step = connection.advance(self.clock()) if intact else Next.CLOSE
-            except Exception as error:  # noqa: BLE001  a fault of its protocol costs a connection, not the thread
-                step = self.fault(connection, error)
-            if step is _RUN:
+        """Go on with a connection that this thread owns alone, until it has to wait; then give it back."""
+        step = _AGAIN if intact else Next.CLOSE
+        drained = False
+        while step is not Next.CLOSE:
+            if step is _AGAIN:
+                try:
+                    step = connection.advance(self.clock())
+                except Exception as error:  # noqa: BLE001  a fault of its protocol costs a connection, not the thread
+                    step = self.fault(connection, error)
+            elif step is _RUN:
                 if self._runnable:
                     # Others have waited for longer.
                     self._runnable.append(connection)
                     return
-                intact = self._run_here(thread, connection)
-            elif step is not _AGAIN:
-                self.arrange(connection, step)
-                return
+                step = _AGAIN if self._run_here(thread, connection) else Next.CLOSE
+            else:
+                with self._returns:
+                    if drained or not self.draining:
+                        self.arrange(connection, step)
+                        return
+                # The order to leave came while this thread had it, and the leader could not say how it goes on.
+                drained = True
+                step = connection.drain(self.clock())
+        self.arrange(connection, step)
 
     # -- orders and the end --------------------------------------------------------------------------------------
+
+    def scan(self, now: float) -> None:
+        """See to what comes with time; what is being given back meanwhile waits."""
+        with self._returns:
+            super().scan(now)
+
+    def obey(self, order: Order | None) -> bool:
+        """Carry out an order; what is being given back meanwhile waits, and is drained by its thread."""
+        with self._returns:
+            return super().obey(order)
 
     def on_event(self, fd: int) -> bool:
         """Take what the main thread wants of the leader; or, in the main thread, an order itself."""
@@ -336,6 +372,17 @@ class ThreadedWorker(PollingWorker):
     def wants_newcomers(self) -> bool:
         """Whether a thread is free for a new connection's request."""
         return self._leader is not None and not self._runnable and super().wants_newcomers()
+
+    def fail(self, error: Exception) -> None:
+        """End the worker, for the loop is broken; called in a job thread."""
+        self._failure = error
+        self._end()
+
+    def accept_in_turn(self, source: Source | None, now: float) -> None:
+        """Take one new connection; a turn that a job has ended before, with the lead, does not come so far."""
+        self._keeps_out = not self.listening
+        if source is not None:
+            self.welcome(source, now)
 
     def _end(self) -> None:
         self._over = True
