@@ -15,13 +15,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGKILL, SIGTERM, Signals
+from signal import SIGHUP, SIGKILL, SIGTERM, Signals
 from typing import Any
 
 from workerkit.testing.client import RawConnection, Reply
 from workerkit.testing.deadline import DEADLINE
 from workerkit.testing.log import Log
-from workerkit.testing.processes import processes_of_group
+from workerkit.testing.processes import processes_of_group, wait_for_exit
 
 READY = re.compile(r"Worker ready \(pid: (\d+), slot: (\d+)\)")
 LISTENING = re.compile(r"Listening at: (\S+)")
@@ -135,6 +135,14 @@ class Server:
     def workers(self) -> list[int]:
         """Return the pids of the workers that have become ready and still run."""
         return processes_of_group(self.pid, [int(match[1]) for match in self.log.find(READY)])
+
+    def reload(self, old: Sequence[int]) -> list[int]:
+        """Have HUP replace these workers, all there are; return their successors once these have gone."""
+        mark = self.log.mark()
+        self.signal(SIGHUP)
+        new = self.wait_for_workers(len(old), since=mark)
+        wait_for_exit(old)
+        return new
 
     # -- its listeners --
 

@@ -43,7 +43,7 @@ def app(environ, start_response):
 
 def wait_at_gate(errors):
     gate = os.open(os.environ["GATE"], os.O_RDONLY | os.O_NONBLOCK)
-    print("held at the gate", file=errors, flush=True)
+    errors.write("held at the gate\n")
     try:
         while not try_to_pass(gate):
             select.select([gate], [], [])

@@ -150,9 +150,7 @@ class LeavingFacts(Facts):
         old = server.worker
         with server.connect() as connection:
             assert int(connection.get("/").body) == old
-            server.signal(SIGHUP)
-            [_, new] = server.wait_for_workers(2)
-            wait_for_exit([old])
+            [new] = server.reload([old])
 
             assert int(connection.get("/").body) == new
 
@@ -163,9 +161,7 @@ class LeavingFacts(Facts):
         old = server.worker
         with server.connect() as connection:
             server.fetch("/")
-            server.signal(SIGHUP)
-            [_, new] = server.wait_for_workers(2)
-            wait_for_exit([old])
+            [new] = server.reload([old])
 
             assert int(connection.get("/").body) == new
 
@@ -212,10 +208,9 @@ class LeavingFacts(Facts):
 
         def reload(_: int) -> int:
             try:
+                old = server.wait_for_workers(2)
                 for _ in range(RELOADS):
-                    old = server.workers()
-                    server.signal(SIGHUP)
-                    wait_for_exit(old)
+                    old = server.reload(old)
             finally:
                 done.set()
             return 1

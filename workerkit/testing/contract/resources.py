@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from signal import SIGHUP
-
 from workerkit.testing.bench import Kit, WatchedServer, at_once
 from workerkit.testing.client import request
 from workerkit.testing.contract.base import Facts
 from workerkit.testing.observed import look_until
-from workerkit.testing.processes import open_descriptors, private_memory, threads_of, wait_for_exit
+from workerkit.testing.processes import open_descriptors, private_memory, threads_of
 
 ROUNDS = 1500
 GROWTH = 2 * 1024 * 1024
@@ -54,9 +52,7 @@ class ResourceFacts(Facts):
         server.fetch("/")
         before = server.settled_descriptors()
         for _ in range(3):
-            old = server.worker
-            server.signal(SIGHUP)
-            wait_for_exit([old])
+            server.reload([server.worker])
             server.fetch("/")
 
         assert settles_at(server, before), f"descriptors were inherited: {open_descriptors(server.worker)}"

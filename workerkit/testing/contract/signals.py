@@ -101,11 +101,8 @@ class SignalFacts(Facts):
     def test_hup_replaces_the_workers(self, kit: Kit) -> None:
         """HUP to the arbiter brings new workers and ends the old ones."""
         server = kit.launch(workers=2)
-        old = server.workers()
-        mark = server.log.mark()
-        server.signal(signal.SIGHUP)
-        new = server.wait_for_workers(2, since=mark)
-        wait_for_exit(old)
+        old = server.wait_for_workers(2)
+        new = server.reload(old)
 
         assert not set(old) & set(new)
         assert int(server.fetch("/").body) in new
@@ -137,11 +134,7 @@ class SignalFacts(Facts):
             try:
                 old = server.wait_for_workers(2)
                 for _ in range(2):
-                    mark = server.log.mark()
-                    server.signal(signal.SIGHUP)
-                    new = server.wait_for_workers(2, since=mark)
-                    wait_for_exit(old)
-                    old = new
+                    old = server.reload(old)
             finally:
                 done.set()
             return 1
