@@ -178,12 +178,13 @@ def _without_numbers(line: str) -> str:
 
 
 def _read_until(wanted: Iterable[str], stream: IO[str]) -> str:
-    """Read until each of the texts has come in a line, numbers aside, or the stream has ended."""
-    missing = {_without_numbers(text) for text in wanted}
+    """Read until the texts have come, numbers aside, as often as they are wanted, or the stream has ended."""
+    missing = [_without_numbers(text) for text in wanted]
     said = []
     for line in stream:
         said.append(line)
-        missing = {text for text in missing if text not in _without_numbers(line)}
+        for text in {text for text in missing if text in _without_numbers(line)}:
+            missing.remove(text)
         if not missing:
             break
     return "".join(said)
