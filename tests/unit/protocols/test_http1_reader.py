@@ -265,6 +265,27 @@ def test_a_client_that_talks_for_ever_is_left(connect: Connect) -> None:
     assert peer.receive() == b""
 
 
+def test_a_head_and_the_64_kib_after_it_are_received_at_once(connect: Connect) -> None:
+    """Clients often send bodies in such pieces; to ask for 64 KiB in all would cost a second call and a copy."""
+    peer = connect()
+    received = []
+
+    class Counts(type(peer.connection.stream)):  # type: ignore[misc]
+        __slots__ = ()
+
+        def recv(self, size: int) -> bytes | None:
+            data: bytes | None = super().recv(size)
+            received.append(data)
+            return data
+
+    peer.connection.stream.__class__ = Counts
+    peer.send(post(bytes(65536)))
+
+    assert peer.connection.advance(peer.clock()) is Next.RUN
+    assert len(received) == 1
+    assert len(peer.connection.body.read()) == 65536
+
+
 def test_a_client_that_resets_while_it_is_refused_is_just_gone(connect: Connect) -> None:
     """A reset between the refusal and its aftermath closes the connection and raises nothing into the worker."""
     peer = connect()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import IO
+from typing import IO, Final
 
-_PIECE = 65536
+PIECE: Final = 65536
+"""Bytes that are read at once of a body that is larger than its buffer."""
 
 
 def buffered(buffer: IO[bytes] | None, payload: bytes, memory: int) -> IO[bytes]:
@@ -50,7 +51,7 @@ class StreamedBody(io.RawIOBase):
 
     def _next(self) -> bytes:
         if self._buffered is not None:
-            data = self._buffered.read(_PIECE)
+            data = self._buffered.read(PIECE)
             if data:
                 return data
             self._buffered = None

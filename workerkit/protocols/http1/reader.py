@@ -15,13 +15,13 @@ from workerkit.http.body import body_decoder
 from workerkit.http.request import HeadReader, RequestHead
 from workerkit.net.protocol import Next
 from workerkit.net.stream import Stream
-from workerkit.protocols.http1.body import StreamedBody, buffered
+from workerkit.protocols.http1.body import PIECE, StreamedBody, buffered
 from workerkit.protocols.http1.context import Http1Context
 from workerkit.protocols.http1.exchange import Http1Exchange
 from workerkit.protocols.http1.phases import BODY, CALL, CLOSED, HEAD, IDLE
 
-RECEIVE: Final = 65536
-"""Bytes that are asked of a stream at once."""
+_RECEIVE: Final = PIECE + 8192
+"""Bytes that are asked of a stream at once: a head, and with it all of a body whose client sends it by 64 KiB."""
 
 # A plain name, because an attribute of an enum costs the request path 0.1 µs each time.
 _RUN: Final = Next.RUN
@@ -49,7 +49,7 @@ class Http1Reader(Http1Exchange):
         if self._received:
             data, self._received = self._received, b""
         else:
-            data = self.stream.recv(RECEIVE)
+            data = self.stream.recv(_RECEIVE)
             if data is None:
                 return self._await_head(now)
             if not data:
@@ -109,7 +109,7 @@ class Http1Reader(Http1Exchange):
                 # RFC 9112 section 8: a message cut short is no message; there is nobody left to tell.
                 raise Disconnected("the request's body was cut short")
             # What came with the head was probably sent together with the rest.
-            more_is_likely = came_with_head or len(data) == RECEIVE
+            more_is_likely = came_with_head or len(data) == _RECEIVE
             payload = decoder.feed(data)
             if payload:
                 self._body_buffer = buffered(self._body_buffer, payload, options.request_memory)
@@ -126,7 +126,7 @@ class Http1Reader(Http1Exchange):
         if self._received:
             data, self._received = self._received, b""
             return data
-        return self.stream.recv(RECEIVE)
+        return self.stream.recv(_RECEIVE)
 
     def _body_size(self) -> int:
         return 0 if self._body_buffer is None else self._body_buffer.tell()
@@ -146,7 +146,7 @@ class Http1Reader(Http1Exchange):
         self.asked_at = now
         self._patience = self._protocol.body_pace.timeout
         self._continue_wanted = self.head.expect_continue and not self._received
-        self.body = io.BufferedReader(StreamedBody(self._body_buffer, self._receive_body), RECEIVE)
+        self.body = io.BufferedReader(StreamedBody(self._body_buffer, self._receive_body), PIECE)
         self._phase = CALL
         return Next.RUN
 
@@ -187,7 +187,7 @@ class Http1Reader(Http1Exchange):
         """Wait for the next bytes, inside the job; how long the application takes between two calls is not counted."""
         protocol = self._protocol
         deadline = self.stream.deadline = protocol.clock() + self._patience
-        data = self.stream.read(RECEIVE)
+        data = self.stream.read(PIECE)
         if not data:
             raise Disconnected("the request's body was cut short")
         now = protocol.clock()
