@@ -14,7 +14,7 @@ import os
 import re
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from workerkit.memo import Memo
@@ -84,16 +84,23 @@ _authorization = _request_field("authorization")
 
 # Python expressions: one lambda is made of those that a format needs. ``clean`` what a stranger may have chosen.
 _ATOMS = {
-    "h": "peer[0] if type(peer := request.stream.peer) is tuple else '-'",
-    "t": "times[int(wall_clock())]",
-    "s": "request.status[:3]",
-    "b": "request.sent or '-'",
+    "h": "request.stream.peer",
+    "t": "int(wall_clock())",
+    "s": "request.status",
+    "b": "request.sent",
     "B": "request.sent",
     "T": "int(seconds)",
     "M": "int(seconds * 1e3)",
     "D": "int(seconds * 1e6)",
     "L": "f'{seconds:.6f}'",
     "p": "f'<{getpid()}>'",
+}
+# What a line shows of such a value, where that is not the value itself; worked out when lines are written.
+_SHOWN = {
+    "h": "{value}[0] if type({value}) is tuple else '-'",
+    "t": "times[{value}]",
+    "s": "{value}[:3]",
+    "b": "{value} or '-'",
 }
 _NAMED_ATOMS = {
     "o": "clean(find(request.response_fields, {name!r}))",
@@ -131,11 +138,16 @@ def _find(fields: Sequence[tuple[str, str]], name: str) -> str:
     return next((value for key, value in fields if key.lower() == wanted), "-")
 
 
+Entry = tuple[str, tuple[object, ...]]
+"""What a line is made of: a text with holes, and what fills them."""
+
+
 class LineFormat:
     """A format, compiled: text with holes, of which many depend on nothing but the head of the request.
 
     Clients repeat themselves. So the holes for a request's fields are filled once for each ``Fields``, those for its
-    head once for each ``RequestHead``, and what comes of it stays there (``log_line``); a line then costs what is left.
+    head once for each ``RequestHead``, and what comes of it stays there (``log_line``). What is left is put down when
+    the request ends, and becomes a line when lines are written, equal ones once.
     Each filling undoes one doubling of the percent signs that are to stay.
 
     Args:
@@ -151,10 +163,15 @@ class LineFormat:
         self._parts: list[str | FieldGetter] = []
         of_head: list[str] = []
         of_request: list[str] = []
-        atoms = _ATOMS if host is None else {**_ATOMS, "h": "host(request)"}
+        shown: list[str] = []
+        atoms, shows = _ATOMS, _SHOWN
+        if host is not None:
+            atoms, shows = {**atoms, "h": "host(request)"}, {**shows, "h": "{value}"}
         end = 0
         for atom in _ATOM.finditer(text):
             self._parts += _kept(_kept(text[end : atom.start()])), _part(atom, of_head, of_request, atoms)
+            if len(of_request) > len(shown):
+                shown.append(shows.get(atom[3], "{value}").format(value=f"values[{len(shown)}]"))
             end = atom.end()
         self._parts.append(_kept(_kept(text[end:])) + "\n")
         # Of what a format says, only names get here, and those by repr(). A getter for each hole takes twice as long.
@@ -164,16 +181,23 @@ class LineFormat:
         values = "".join(f"{expression}, " for expression in of_request)
         source = f"lambda request, seconds: ({values})"
         self._of_request: Callable[[Answered, float], tuple[object, ...]] = eval(source, names)  # noqa: S307
+        source = f"lambda values: ({''.join(f'{value}, ' for value in shown)})"
+        self._shown: Callable[[tuple[object, ...]], tuple[object, ...]] = eval(source, names)  # noqa: S307
         self.takes_time = "seconds" in values
         """Whether a line says how long its request took."""
 
-    def line(self, request: Answered, seconds: float) -> str:
-        """Return the line of a request that took so long."""
+    def entry(self, request: Answered, seconds: float) -> Entry:
+        """Return what the line of a request that took so long will say; nothing of the request is kept."""
         head = request.head
         template: str | None = head.log_line
         if template is None:
             template = head.log_line = self._template(head.fields) % self._of_head(head)
-        return template % self._of_request(request, seconds)
+        return template, self._of_request(request, seconds)
+
+    def line(self, entry: Entry) -> str:
+        """Return the line of an entry."""
+        template, values = entry
+        return template % self._shown(values)
 
     def _template(self, fields: Fields) -> str:
         template = fields.log_line
@@ -235,15 +259,19 @@ class AccessLog:
     """Lines gathered in memory and written together."""
 
     def __init__(self, path: str, line_format: str) -> None:
-        self._format = LineFormat(line_format)
-        self.lines: deque[str] = deque()
+        self.lines: deque[Entry] = deque()
         """What is still to be written. Threads add to it while one of them writes: a deque loses none."""
         self._size = 0
         self._file = LogFile(path, sys.stdout)
+        self._use(LineFormat(line_format))
 
     def name_clients(self, host: Callable[[Answered], str]) -> None:
         """Have this tell whom a request came from, in place of the peer; in a worker, before it serves."""
-        self._format = LineFormat(self._format.text, host)
+        self._use(LineFormat(self._format.text, host))
+
+    def _use(self, line_format: LineFormat) -> None:
+        self._format = line_format
+        self._entry = line_format.entry
 
     @property
     def takes_time(self) -> bool:
@@ -252,9 +280,9 @@ class AccessLog:
 
     def add(self, request: Answered, seconds: float) -> None:
         """Take a finished request; in a worker, on the request path."""
-        line = self._format.line(request, seconds)
-        self.lines.append(line)
-        self._size += len(line)
+        entry = self._entry(request, seconds)
+        self.lines.append(entry)
+        self._size += len(entry[0])
         if self._size > _KEEP_AT_MOST:
             self.flush()
 
@@ -263,14 +291,20 @@ class AccessLog:
         if not self.lines:
             return
         self._size = 0
+        entries: list[Entry] = []
+        with contextlib.suppress(IndexError):  # there are no more, or another thread has taken the last one
+            entries.extend(iter(self.lines.popleft, None))
         with contextlib.suppress(OSError):
-            self._file.write("".join(self._take_lines()))
+            self._file.write("".join(self._lines_of(entries)))
 
-    def _take_lines(self) -> Iterator[str]:
-        take = self.lines.popleft
-        with contextlib.suppress(IndexError):  # another thread has taken the last one
-            while True:
-                yield take()
+    def _lines_of(self, entries: Sequence[Entry]) -> list[str]:
+        made: dict[Entry, str] = {}
+
+        def make(entry: Entry) -> str:
+            line = made[entry] = self._format.line(entry)
+            return line
+
+        return [made.get(entry) or make(entry) for entry in entries]
 
     def reopen(self) -> None:
         """Open the file anew, after log rotation.

@@ -42,7 +42,8 @@ def answered(
 
 
 def formatted(line_format: str, **facts: object) -> str:
-    line = LineFormat(line_format).line(answered(**facts), SECONDS)
+    compiled = LineFormat(line_format)
+    line = compiled.line(compiled.entry(answered(**facts), SECONDS))
     assert line.endswith("\n")
     return line[:-1]
 
@@ -157,6 +158,25 @@ def test_escaping_leaves_the_format_alone(tmp_path: Path) -> None:
     line = written(tmp_path, '"%(m)s" "%(U)s"', target='/a"b')
 
     assert line == '"GET" "/a\\x22b"\n'
+
+
+def test_a_line_tells_when_its_request_ended_not_when_it_is_written() -> None:
+    """Lines may wait in memory for a long request that follows."""
+    compiled = LineFormat("%(t)s %(s)s")
+    template, (_, status) = compiled.entry(answered(), SECONDS)
+
+    assert compiled.line((template, (1_700_000_000, status))) == "[14/Nov/2023:22:13:20 +0000] 200\n"
+
+
+def test_equal_lines_are_all_written(tmp_path: Path) -> None:
+    """Their text is made once, and written for each request."""
+    path = tmp_path / "access.log"
+    log = AccessLog(str(path), "%(r)s")
+    for _ in range(3):
+        log.add(answered(), SECONDS)
+    log.flush()
+
+    assert len(path.read_text().splitlines()) == 3
 
 
 def test_lines_are_gathered_and_written_together(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_the_access_log_shows_the_same(end: socket.socket) -> None:
 
     def shown(peer: Any, *fields: str) -> str:
         request: Any = SimpleNamespace(head=head(*fields), stream=stream_of(end, peer), status="200 OK")
-        return line.line(request, 0.0)
+        return line.line(line.entry(request, 0.0))
 
     assert shown(PROXY, "Forwarded: for=192.0.2.7") == "192.0.2.7 200\n"
     assert shown(PROXY, 'Forwarded: for="192.0.2.7') == "127.0.0.1 200\n"
