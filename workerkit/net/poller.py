@@ -27,8 +27,11 @@ class Poller(Protocol):
     def unregister(self, fd: int, /) -> None:
         """Stop watching it; call before it is closed."""
 
-    def poll(self, timeout: float, /) -> list[tuple[int, int]]:
-        """Return (descriptor, events) pairs; wait up to ``timeout`` seconds for the first."""
+    def poll(self, timeout: float, at_most: int = -1, /) -> list[tuple[int, int]]:
+        """Return (descriptor, events) pairs; wait up to ``timeout`` seconds for the first.
+
+        Of more than ``at_most`` the others come first the next time, where the platform can do that; -1: all.
+        """
 
     def fileno(self) -> int:
         """Return a descriptor that can be read when something watched is ready: for a loop around this one.
@@ -50,7 +53,7 @@ class _PollPoller:
         self.modify = self._poll.modify
         self.unregister = self._poll.unregister
 
-    def poll(self, timeout: float, /) -> list[tuple[int, int]]:
+    def poll(self, timeout: float, _at_most: int = -1, /) -> list[tuple[int, int]]:
         return self._poll.poll(timeout * 1000)
 
     def fileno(self) -> int:

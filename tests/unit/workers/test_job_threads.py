@@ -54,10 +54,10 @@ class HesitantPoller:
             self._hesitation.pass_through()
         self._poller.register(fd, mask)
 
-    def poll(self, timeout: float, /) -> list[tuple[int, int]]:
+    def poll(self, timeout: float, at_most: int = -1, /) -> list[tuple[int, int]]:
         if self.hesitant not in (None, threading.current_thread()):
             self.has_another_leader.set()
-        return self._poller.poll(timeout)
+        return self._poller.poll(timeout, at_most)
 
 
 class Workshop:

@@ -420,6 +420,22 @@ def test_pipelined_requests_let_others_go_first(crew: Crew, start: Start) -> Non
     loop.turn_until(lambda: crew.board.row(0)[Column.REQUESTS] == 6)
 
 
+def test_who_comes_in_the_midst_of_many_waits_for_a_few_of_them(crew: Crew, start: Start) -> None:
+    """A turn of the loop takes some of those that are ready, and the next one goes on with the others."""
+    loop = start()
+    clients = [crew.connect(request()) for _ in range(20)]
+    loop.turn_until(lambda: len(loop.worker.connections) == 20 and all(has_answer(client) for client in clients))
+    for client in clients:
+        read_response(client)
+        client.sendall(request())
+
+    answered = []
+    for _ in range(3):
+        loop.turn()
+        answered.append(sum(has_answer(client) for client in clients))
+    assert answered == [8, 16, 20]
+
+
 def test_a_slow_reader_holds_nobody(crew: Crew, start: Start) -> None:
     """A response that its client does not take waits while others are served, and arrives whole in the end."""
     data = os.urandom(8 << 20)
