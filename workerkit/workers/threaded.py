@@ -379,7 +379,7 @@ class ThreadedWorker(PollingWorker):
         self._end()
 
     def accept_in_turn(self, source: Source | None, now: float) -> None:
-        """Take one new connection; a turn that a job has ended before, with the lead, does not come so far."""
+        """Take one new connection, and note whether this turn could: one that has lost the lead does not get here."""
         self._keeps_out = not self.listening
         if source is not None:
             self.welcome(source, now)
