@@ -440,7 +440,7 @@ class GreenletWorker(ServerWorker):
             if len(self.connections) >= self.connection_limit or (connection := self.accept(source)) is None:
                 return
             if self._draining:
-                connection.drain(self.clock())
+                self.drain(connection, self.clock())
             seat = _Seat(connection)
             self._seats[seat.fd] = seat
             # Its request has usually arrived with it, so look before polling.
@@ -473,7 +473,7 @@ class GreenletWorker(ServerWorker):
             seat = self._seats[connection.stream.fileno()]
             if not seat.busy:
                 seat.busy = True
-                self._settle(seat, connection.expire(now))
+                self._settle(seat, self.expire(connection, now))
         if self.late:
             self._do_later(self._expire_some, self.clock())
 
@@ -525,7 +525,7 @@ class GreenletWorker(ServerWorker):
     def _drain(self, now: float) -> None:
         """Bring all connections to their end, or to where another worker can take them over."""
         for seat in list(self._seats.values()):
-            step = seat.connection.drain(now)
+            step = self.drain(seat.connection, now)
             if not seat.busy:
                 seat.busy = True
                 self._settle(seat, step)

@@ -245,7 +245,7 @@ class PollingWorker(ServerWorker):
         now = self.clock()
         for source in self._sources.values():
             while len(self.connections) < self.connection_limit and (connection := self.accept(source)) is not None:
-                connection.drain(now)
+                self.drain(connection, now)
                 self._again[connection] = Next.AGAIN
 
     @property
@@ -269,7 +269,7 @@ class PollingWorker(ServerWorker):
         for connection in self.overdue(now):
             # One that is not polled has a job running, which keeps its own deadlines.
             if connection.interest:
-                self.arrange(connection, connection.expire(now))
+                self.arrange(connection, self.expire(connection, now))
         self._plan_scan(now)
 
     def _plan_scan(self, now: float) -> None:
@@ -306,7 +306,7 @@ class PollingWorker(ServerWorker):
     def _drain(self, now: float) -> None:
         """Bring all connections to their end, or to where another worker can take them over."""
         for connection in list(self.connections.values()):
-            step = connection.drain(now)
+            step = self.drain(connection, now)
             # One that is not polled has a job running elsewhere, and goes on when that has ended; so does one
             # whose job is still to be run.
             if self._again.get(connection) is not _RUN and (connection.interest or connection in self._again):

@@ -18,6 +18,7 @@ from workerkit.net.handover import HandedOver, Handover
 from workerkit.net.job_deadline import JobDeadlines
 from workerkit.net.listener import Listener, ListenerOptions
 from workerkit.net.protocol import Connection, Next, Protocol
+from workerkit.net.refused import Refused
 from workerkit.net.stream import Stream
 from workerkit.process.scoreboard import Column, Row
 from workerkit.process.states import State
@@ -218,12 +219,22 @@ class ServerWorker(Worker):
             self.log.debug("A connection was lost before it was accepted: %s", error)
 
     def _admit(self, accepted: socket.socket, peer: object, listener: Listener) -> Connection:
-        connection = self._connect(Stream(accepted, peer, listener.address, self.wait))
+        stream = Stream(accepted, peer, listener.address, self.wait)
+        try:
+            connection = self._connect(stream)
+        except Exception as error:  # noqa: BLE001  a fault of the protocol costs a connection, not the worker
+            connection = self._not_begun(stream, error)
         self.connections[accepted.fileno()] = connection
         cells = self.row.cells
         cells[Column.ACCEPTED] += 1
         cells[Column.CONNECTIONS] = len(self.connections)
         return connection
+
+    def _not_begun(self, stream: Stream, error: Exception) -> Connection:
+        """Return a conversation that is over, in place of the one that the protocol could not begin."""
+        name = type(self.protocol).__name__
+        self.log.error("%s cannot begin a conversation; its connection is closed", name, exc_info=error)
+        return Refused(stream)
 
     def siblings(self) -> Iterator[Row]:
         """Return the rows of this pool's workers, this one's among them."""
@@ -257,7 +268,10 @@ class ServerWorker(Worker):
         stream = Stream(taken.socket, taken.peer, taken.local, self.wait)
         if self._cap is not None:
             self._cap.hold(stream)
-        connection = protocol.adopt(stream, taken.state)
+        try:
+            connection = protocol.adopt(stream, taken.state)
+        except Exception as error:  # noqa: BLE001  as in _admit
+            connection = self._not_begun(stream, error)
         connection.deadline = taken.deadline
         self.connections[taken.socket.fileno()] = connection
         self.row.cells[Column.CONNECTIONS] = len(self.connections)
@@ -286,7 +300,16 @@ class ServerWorker(Worker):
     def can_hand_over(self, connection: Connection) -> bool:
         """Tell whether another worker could go on with a connection of this one, which is leaving."""
         protocol = self.protocol
-        return protocol is not None and protocol.hands_over and connection.export() is not None
+        return protocol is not None and protocol.hands_over and self._export(connection) is not None
+
+    def _export(self, connection: Connection) -> bytes | None:
+        """Return what another worker needs to go on; None too if the protocol cannot say, which ends the connection."""
+        try:
+            return connection.export()
+        except Exception as error:  # noqa: BLE001  as in _admit
+            self.fault(connection, error)
+            connection.deadline = 0.0
+            return None
 
     def hand_over(self, connection: Connection) -> bool:
         """Give a connection to another worker, and forget it here; False: not now, or never, so go on with it.
@@ -297,7 +320,7 @@ class ServerWorker(Worker):
         protocol, handover = self.protocol, self._handover
         if protocol is None or handover is None or not protocol.hands_over:
             return False
-        state = connection.export()
+        state = self._export(connection)
         if state is None:
             return False
         stream = connection.stream
@@ -337,7 +360,7 @@ class ServerWorker(Worker):
         find its input at an end.
         """
         if self.protocol is not None and self.protocol.job == "call":
-            connection.drain(self.clock())
+            self.drain(connection, self.clock())
 
     def call(self, connection: Connection, count: Callable[[bool], None]) -> bool:
         """Run the job that waits in a connection and ``count(failed)`` it; return whether the connection can go on.
@@ -359,11 +382,28 @@ class ServerWorker(Worker):
         self.log.error("%s is broken; it is closed", type(connection).__name__, exc_info=error)
         return Next.CLOSE
 
+    def drain(self, connection: Connection, now: float) -> Next:
+        """Have a connection come to its end; see ``Connection.drain``. Returns how it goes on."""
+        try:
+            return connection.drain(now)
+        except Exception as error:  # noqa: BLE001  as in _admit
+            return self.fault(connection, error)
+
+    def expire(self, connection: Connection, now: float) -> Next:
+        """Go on with a connection whose deadline has passed; see ``Connection.expire``. Returns how."""
+        try:
+            return connection.expire(now)
+        except Exception as error:  # noqa: BLE001  as in _admit
+            return self.fault(connection, error)
+
     def discard(self, connection: Connection) -> None:
         """Close a connection and forget it."""
         fd = connection.stream.fileno()
         self.connections.pop(fd, None)
-        connection.close()
+        try:
+            connection.close()
+        except Exception as error:  # noqa: BLE001  as in _admit
+            self.fault(connection, error)
         if self._cap is not None:
             self._cap.release(fd)
         connection.stream.close()

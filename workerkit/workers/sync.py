@@ -86,7 +86,7 @@ class SyncWorker(PollingWorker):
             if started >= self._next_look:
                 self._look_at_siblings(started)
             if started < self._decline_until:
-                connection.drain(started)
+                self.drain(connection, started)
         if self.retiring:
             self.decline(connection)
         cells[_BUSY] = 1

@@ -345,7 +345,7 @@ class ThreadedWorker(PollingWorker):
                         return
                 # The order to leave came while this thread had it, and the leader could not say how it goes on.
                 drained = True
-                step = connection.drain(self.clock())
+                step = self.drain(connection, self.clock())
         self.arrange(connection, step)
 
     # -- orders and the end --------------------------------------------------------------------------------------

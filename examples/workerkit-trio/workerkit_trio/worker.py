@@ -130,7 +130,7 @@ class TrioWorker(ServerWorker):
 
         self._leaving = True
         for connection in list(self._in_jobs):
-            connection.drain(self.clock())
+            self.drain(connection, self.clock())
         for wait in list(self._waits.values()):
             wait.cancel()
         async with trio.open_nursery() as either:
@@ -158,7 +158,7 @@ class TrioWorker(ServerWorker):
             while step is not Next.CLOSE:
                 if self._leaving and not drained and step is not Next.RUN:
                     drained = True
-                    step = connection.drain(self.clock())
+                    step = self.drain(connection, self.clock())
                 else:
                     step = await self._go_on(connection, step)
         except Exception as error:
@@ -202,14 +202,14 @@ class TrioWorker(ServerWorker):
     def _woken(self, connection: Connection, step: Next) -> Next:
         now = self.clock()
         late = connection.deadline is not None and connection.deadline <= now
-        return connection.expire(now) if late else step
+        return self.expire(connection, now) if late else step
 
     async def _run_job(self, connection: Connection) -> Next:
         import trio
 
         self._in_jobs.add(connection)
         if self._leaving or self.retiring:
-            connection.drain(self.clock())
+            self.drain(connection, self.clock())
         self.record(len(self._in_jobs), self._finished, self._failed)
         # Abandoned only when the worker has to leave at once: then the process ends, and the thread with it.
         intact = await trio.to_thread.run_sync(

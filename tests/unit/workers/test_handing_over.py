@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from crew import BRIEF, Clock, Crew, has_answer, has_ended, http, read_response, request, say_path
@@ -14,7 +15,7 @@ from workerkit.net.poller import READ
 from workerkit.process.messages import Channel, Drain, Message
 from workerkit.process.scoreboard import Column
 from workerkit.process.states import State
-from workerkit.protocols.http1 import Http1Connection
+from workerkit.protocols.http1 import Http1, Http1Connection
 from workerkit.workers.polling import ThreadOptions
 from workerkit.workers.server import HAND_OVER_FOR
 from workerkit.workers.sync import SyncWorker
@@ -253,3 +254,24 @@ def test_a_worker_that_retires_promises_that_connections_stay(crew: Crew, leaver
     leaver.turn()
 
     assert read_response(client)[0].get("connection") is None
+
+
+@pytest.mark.parametrize("method", ["adopt", "export"])
+def test_a_broken_protocol_costs_a_connection(
+    crew: Crew, leaver: Side, stayer: Side, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """What it raises while a connection changes hands is logged and ends that connection, and neither worker."""
+
+    def fail(*_: object) -> Any:
+        raise RuntimeError(f"{method} is broken")
+
+    client = serve_one(crew, leaver)
+    with monkeypatch.context() as patched:
+        patched.setattr(Http1 if method == "adopt" else Http1Connection, method, fail)
+        leaver.order(Drain(last=False, hand_over=True))
+        stayer.turn()
+
+    assert has_ended(client)
+    assert f"RuntimeError: {method} is broken" in crew.log
+    assert leaver.worker.connections == stayer.worker.connections == {}
+    serve_one(crew, stayer)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from crew import DEADLINE, Crew, http, read_response, request
+from crew import BRIEF, DEADLINE, Crew, http, read_response, request
 
 from workerkit.net.handover import Handover
 from workerkit.net.poller import READ, Poller, make_poller, wait_for
@@ -61,15 +61,19 @@ class HesitantPoller:
 
 
 class Workshop:
-    """A threaded worker that runs, one request of which waits at a checkpoint."""
+    """A threaded worker of two threads that runs; its jobs, but for ``/quick``, wait at a checkpoint."""
 
     def __init__(self, crew: Crew, handover: Handover, worker_class: type[ThreadedWorker]) -> None:
         self.job = Checkpoint()
+        self.waiting_jobs: list[threading.Thread] = []
         self.returning = Checkpoint()
         self._crew = crew
         crew.listen()
         context = crew.context(
-            handover=handover, serve=http(self._answer, keepalive=30.0), class_options=ThreadOptions(threads=2)
+            handover=handover,
+            serve=http(self._answer, keepalive=30.0),
+            class_options=ThreadOptions(threads=2),
+            options=BRIEF,
         )
         self.worker = worker_class(context)
         self.worker.poller.close()
@@ -86,8 +90,10 @@ class Workshop:
             self.failure = error
 
     def _answer(self, exchange: Http1Connection) -> None:
-        self.poller.hesitant = threading.current_thread()
-        self.job.pass_through()
+        if exchange.head.path != "/quick":
+            self.poller.hesitant = threading.current_thread()
+            self.waiting_jobs.append(threading.current_thread())
+            self.job.pass_through()
         exchange.respond("200 OK", [], b"done")
 
     def wait_for_end(self) -> None:
@@ -156,5 +162,45 @@ def test_a_fault_of_the_loop_in_a_job_thread_ends_the_worker(crew: Crew, handove
         workshop.wait_for_end()
 
         assert str(workshop.failure) == "the loop is broken"
+    finally:
+        workshop.close()
+
+
+def test_jobs_that_have_ended_before_let_nobody_into_a_full_worker(crew: Crew, handover: Handover) -> None:
+    """Newcomers take turns with those who are here only for jobs that kept them out; others made no room."""
+
+    class Watched(ThreadedWorker):
+        newcomer: socket.socket | None = None
+        looks = threading.Semaphore(0)
+
+        def _lead_until_a_thread_is_free(self) -> None:
+            self._let_somebody_come()
+            super()._lead_until_a_thread_is_free()
+
+        def _welcome_some(self) -> None:
+            self._let_somebody_come()
+            super()._welcome_some()
+            if self.newcomer is not None:
+                self.looks.release()
+
+        def _let_somebody_come(self) -> None:
+            if len(workshop.waiting_jobs) == 2 and self.newcomer is None:
+                self.newcomer = crew.connect(request("/quick"))
+
+    workshop = Workshop(crew, handover, Watched)
+    workshop.returning.open()
+    try:
+        known = crew.connect()
+        for _ in range(3):
+            known.sendall(request("/quick"))
+            read_response(known)
+        busy = [crew.connect(request("/")) for _ in range(2)]
+        for _ in range(3):
+            assert Watched.looks.acquire(timeout=DEADLINE), "the main thread never led"
+
+        assert len(workshop.worker.connections) == 3
+        workshop.job.open()
+        newcomer = workshop.worker.newcomer
+        assert [read_response(client)[1] for client in (*busy, newcomer)] == [b"done"] * 3
     finally:
         workshop.close()
