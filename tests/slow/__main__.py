@@ -3,9 +3,9 @@
 Slow headers, slow body and slow read, against two workers with default timeouts, while others ask 40 times a second,
 half of them on new connections. Prints what was measured beside what is required, and ends with 0 if all holds.
 
-The server has a core of its own; the clients and slowhttptest share the others, where slowhttptest, which takes all it
-can get, runs when nobody else wants to. A request that met a moment in which the host of a virtual machine took the
-server's core away counts, but is not timed, in the attack and before it.
+The server has a core of its own; the others share the rest, where clients come first and slowhttptest, which takes all
+it can get, comes last. No core sleeps, and a request that met a moment in which the host of a virtual machine took the
+server's core away counts, but is not timed: in the attack, and before it alike.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.load import allow_open_files
-from tests.slow.attack import ATTACKS, PROGRAM
+from tests.slow.attack import ATTACKS, PROGRAM, Attack
+from tests.slow.cores import kept_awake
 from tests.slow.scenario import CORES, NOTHING, served
 from workerkit.testing.table import installed
 
@@ -47,24 +48,26 @@ def main(words: Sequence[str] | None = None) -> int:
         lines.append(line)
         print(line, flush=True)
 
-    for worker in given.worker or installed():
-        for attack in ATTACKS:
-            if given.k not in attack.name:
-                continue
+    def endure(worker: str, attack: Attack) -> None:
+        def check(what: str, measured: str, required: str, holds: bool) -> None:
+            if required == NOTHING:
+                verdict = "    "
+            else:
+                results.append(holds)
+                verdict = "pass" if holds else "FAIL"
+            tell(f"{verdict}  {worker:<9} {attack.name:<13} {what:<46} {measured:<30} required: {required}")
 
-            def check(
-                what: str, measured: str, required: str, holds: bool, worker: str = worker, name: str = attack.name
-            ) -> None:
-                if required == NOTHING:
-                    verdict = "    "
-                else:
-                    results.append(holds)
-                    verdict = "pass" if holds else "FAIL"
-                tell(f"{verdict}  {worker:<9} {name:<13} {what:<46} {measured:<30} required: {required}")
+        with served(worker) as target:
+            target.rest(min(given.seconds, _LONGEST_REST))
+            target.endure(attack, seconds=given.seconds, connections=given.connections, check=check)
 
-            with served(worker) as target:
-                target.rest(min(given.seconds, _LONGEST_REST))
-                target.endure(attack, seconds=given.seconds, connections=given.connections, check=check)
+    with kept_awake() as awake:
+        if not awake:
+            print("Only root can keep the cores awake: latencies differ more than they should.", file=sys.stderr)
+        for worker in given.worker or installed():
+            for attack in ATTACKS:
+                if given.k in attack.name:
+                    endure(worker, attack)
     tell(f"\n{sum(results)} of {len(results)} hold")
     if given.output is not None:
         given.output.write_text("\n".join([*lines, ""]))

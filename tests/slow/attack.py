@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.slow.cores import run_last
 from workerkit.process.clock import monotonic
 from workerkit.testing.deadline import DEADLINE
 
@@ -74,8 +74,7 @@ def _run_once(attack: Attack, port: int, seconds: int, connections: int, folder:
     ]  # fmt: skip
     with (folder / "slowhttptest.log").open("w") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    # It takes a whole core, and would delay whoever shares one with it: it runs when nobody else wants to.
-    os.sched_setscheduler(process.pid, os.SCHED_IDLE, os.sched_param(0))
+    run_last(process.pid)  # it takes a whole core, and would delay whoever shares one with it
     start = monotonic()
     try:
         while monotonic() < start + seconds + DEADLINE:

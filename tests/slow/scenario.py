@@ -21,6 +21,7 @@ from benchmarks.processes import pinned
 from tests.slow import attack as slow
 from tests.slow import stolen
 from tests.slow.attack import Attack
+from tests.slow.cores import run_first
 from tests.soak.server import connections_of
 from workerkit.process.clock import monotonic
 from workerkit.testing.deadline import DEADLINE
@@ -174,7 +175,9 @@ def ask(port: int, seconds: float, meanwhile: Callable[[], None]) -> list[Sample
 def _client(port: int, seconds: float, keep_alive: bool) -> subprocess.Popen[bytes]:
     orders = Orders(seconds, connections=_OTHERS // 2, rate=_RATE / 2, keep_alive=keep_alive)
     command = [sys.executable, "-m", "benchmarks.fleet", str(port), json.dumps(asdict(orders))]
-    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    client = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    run_first(client.pid)
+    return client
 
 
 def _samples(clients: Sequence[subprocess.Popen[bytes]], timeout: float) -> list[Sample]:
