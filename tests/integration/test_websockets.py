@@ -259,5 +259,5 @@ def test_sync_says_which_classes_fit(serve: Launcher) -> None:
     assert refused.value.status_code == 500
     [line] = server.wait_for_log(re.compile("A WebSocket was asked for at /echo.*"))
     assert "threaded, gevent or eventlet" in line[0]
-    assert "Cannot obtain socket" in server.log.text
+    server.wait_for_log("RuntimeError: Cannot obtain socket")
     assert server.get("/").text == "hello"

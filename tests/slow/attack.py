@@ -48,8 +48,10 @@ class Account:
     """Seconds in which its own probe got no answer."""
 
 
-def run(attack: Attack, port: int, *, seconds: float, connections: int, folder: Path, look: Look) -> Account:
-    """Attack for so long, again whenever every connection has been closed.
+def run(
+    attack: Attack, port: int, *, seconds: float, connections: int, folder: Path, look: Look, last: bool
+) -> Account:
+    """Attack for so long, again whenever every connection has been closed; ``last``: only when a core is free.
 
     Raises:
         AssertionError: slowhttptest failed, or did not end.
@@ -57,14 +59,16 @@ def run(attack: Attack, port: int, *, seconds: float, connections: int, folder: 
     end = monotonic() + seconds
     accounts = []
     while (left := end - monotonic()) >= 1:
-        accounts.append(_run_once(attack, port, round(left), connections, folder, look))
+        accounts.append(_run_once(attack, port, round(left), connections, folder, look, last))
     return Account(
         max(account.peak for account in accounts),
         sum(account.unavailable for account in accounts),
     )
 
 
-def _run_once(attack: Attack, port: int, seconds: int, connections: int, folder: Path, look: Look) -> Account:
+def _run_once(
+    attack: Attack, port: int, seconds: int, connections: int, folder: Path, look: Look, last: bool
+) -> Account:
     report = folder / "slowhttptest"
     # By default it opens 50 a second; a short attack has no time for that.
     rate = max(50, round(4 * connections / seconds))
@@ -74,7 +78,8 @@ def _run_once(attack: Attack, port: int, seconds: int, connections: int, folder:
     ]  # fmt: skip
     with (folder / "slowhttptest.log").open("w") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    run_last(process.pid)  # it takes a whole core, and would delay whoever shares one with it
+    if last:
+        run_last(process.pid)  # it takes a whole core, and would delay whoever shares one with it
     start = monotonic()
     try:
         while monotonic() < start + seconds + DEADLINE:

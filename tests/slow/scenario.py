@@ -81,8 +81,13 @@ class Target:
         assert not failures, f"requests failed before any attack: {failures}"
         self.before = stolen.undisturbed(samples, taken)
 
-    def endure(self, attack: Attack, *, seconds: float, connections: int, check: Check) -> None:
-        """Attack, and hand each finding to ``check``."""
+    def endure(
+        self, attack: Attack, *, seconds: float, connections: int, check: Check, alone: bool = True
+    ) -> None:
+        """Attack, and hand each finding to ``check``.
+
+        ``alone``: the machine has nothing else to do, so what it has left for the attackers is enough.
+        """
         before = self.memory()
         most = before
         idle_descriptors = self.descriptors()
@@ -106,6 +111,7 @@ class Target:
                     connections=connections,
                     folder=self.server.folder,
                     look=look,
+                    last=alone,
                 )
             )
 

@@ -35,7 +35,7 @@ def test_others_are_served_during_an_attack(attack: Attack) -> None:
             failed.append(f"{what}: {measured}, required: {required}")
 
     with served("sync") as target:
-        target.endure(attack, seconds=3, connections=50, check=check)
+        target.endure(attack, seconds=3, connections=50, check=check, alone=False)
 
     assert failed == []
 
