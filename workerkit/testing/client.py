@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import socket
+import termios
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -99,6 +101,10 @@ class RawConnection:
         finally:
             self.socket.settimeout(DEADLINE)
         return True
+
+    def has_delivered(self) -> bool:
+        """Whether the kernel of the peer has all that was sent (SIOCOUTQ, tcp(7)); even here that takes a moment."""
+        return not any(fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4)))
 
     def shut_write(self) -> None:
         """Say that nothing more will be sent."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from workerkit.testing.bench import Kit
 from workerkit.testing.client import request
 from workerkit.testing.contract.base import Facts
+from workerkit.testing.observed import look_until
 
 MANY = 50
 
@@ -83,15 +84,16 @@ class ConversationFacts(Facts):
         """A newcomer is answered while a kept connection sends one request after another without a pause."""
         count = 1000
         with kit.server.connect() as busy, kit.server.connect() as newcomer:
-            # All of it is there before the first of it is answered, however slowly this is written.
-            busy.send(request(f"/held?gate={kit.gate.port}"))
+            # All of it is there before the newcomer, and before the first of it is answered.
+            busy.send(request(f"/held?gate={kit.gate.port}") + request("/next") * count)
             held = kit.gate.wait_for_job()
-            busy.send(request("/next") * count)
+            assert look_until(busy.has_delivered)
             newcomer.send(request("/next"))
             held.release()
-            newcomers = int(newcomer.read_response().body)
+            # Read at once, or the worker may have to wait until this client takes its responses.
             busy.read_response()
             busys = [int(busy.read_response().body) for _ in range(count)]
+            newcomers = int(newcomer.read_response().body)
 
         assert newcomers < busys[-1], "the newcomer had to wait for the last request of the busy client"
 
