@@ -308,7 +308,7 @@ class ServerWorker(Worker):
             return connection.export()
         except Exception as error:  # noqa: BLE001  as in _admit
             self.fault(connection, error)
-            connection.deadline = 0.0
+            connection.deadline = 0.0  # overdue, so the next look at deadlines ends it
             return None
 
     def hand_over(self, connection: Connection) -> bool:
